@@ -1,0 +1,50 @@
+// nanochat's tokenizer: byte-level BPE in the pieces of a pattern, read from tokenizer.pkl.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace kvproof {
+
+using TokenId = int32_t;
+
+/// Ids of the nine special tokens, by role.
+struct SpecialTokens {
+  TokenId bos, user_start, user_end, assistant_start, assistant_end, python_start, python_end, output_start, output_end;
+};
+
+class Tokenizer {
+ public:
+  /// Reads a pickled tiktoken.Encoding. throws TokenizerError (file, what was expected, what was found)
+  static Tokenizer load(const std::filesystem::path& tokenizer_dir);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  int64_t vocab_size() const;  // mergeable ranks and special tokens
+  const SpecialTokens& special() const;
+
+  /// Text to ids; never produces special tokens (tiktoken's encode_ordinary). Linear time in practice for any input.
+  /// throws TokenizerError if text is not UTF-8, with the byte offset
+  std::vector<TokenId> encode(std::string_view text) const;
+  /// The id of "<|bos|>" and the like. throws TokenizerError: unknown name, lists the known
+  TokenId encode_special(std::string_view name) const;
+  /// The bytes of one token (a special token's name for a special token). throws TokenizerError: id out of range
+  const std::string& token_bytes(TokenId id) const;
+  bool is_special(TokenId id) const;
+  /// All bytes joined, invalid UTF-8 replaced as Python's bytes.decode("utf-8", errors="replace") does.
+  std::string decode(const std::vector<TokenId>& ids) const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kvproof
