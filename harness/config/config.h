@@ -1,0 +1,101 @@
+// What a YAML config says, after defaults < file < --set. Strict: whatever is not known is an error with its place.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kvproof {
+
+struct CheckpointSpec {
+  std::string name;
+  std::string place;                    // file:line:column, for errors seen later
+  std::optional<std::string> synthetic;  // "d12" or "d4,vocab_size=2048": then nothing below but architecture
+  std::filesystem::path base_dir;       // absolute; relative paths in a file are relative to that file
+  std::optional<std::string> source, tag;
+  std::optional<int64_t> step;
+  std::map<std::string, std::string> architecture;
+};
+
+enum class PromptKind { chat, text, tokens, file, synthetic };
+
+struct PromptSpec {
+  std::string name;
+  std::string place;
+  PromptKind kind = PromptKind::text;
+  std::string text;             // chat: the user's message; text: the text; file: the path as resolved
+  std::vector<int32_t> tokens;  // tokens: as given
+  int64_t length = 0;           // synthetic: exactly so many tokens
+  uint64_t seed = 1;
+};
+
+enum class Stop { automatic, on, off };  // automatic: on for text, chat and file; off for synthetic and tokens
+
+struct SamplerSpec {
+  double temperature = 0;
+  std::optional<int64_t> top_k;
+  uint64_t seed = 42;
+  int64_t max_tokens = 64;   // 1 … 1048576
+  int64_t num_samples = 1;   // 1 … 4096
+  Stop stop = Stop::automatic;
+  std::string mode = "per_row";  // per_row | nanochat
+  bool tools = true;
+};
+
+struct RunSpec {
+  std::string backend = "auto";  // auto | aten
+  std::string dtype = "auto";    // auto | float32 | bfloat16 | float16 | float64
+  std::string device = "auto";   // auto | cpu | cuda | mps
+  std::optional<int64_t> threads;      // absent: auto
+  std::optional<int64_t> repetitions;  // absent: auto
+  std::string verify = "quick";  // quick | full | off
+};
+
+struct NaiveSpec {
+  std::string logits = "all";  // all | last
+};
+
+struct Config {
+  std::filesystem::path file;
+  std::vector<CheckpointSpec> checkpoints;
+  std::vector<PromptSpec> prompts;
+  SamplerSpec sampler;  // defaults of every prompt; a prompt may override with its own `sampler: {…}` and `run: {…}`
+  RunSpec run;
+  NaiveSpec naive;
+};
+
+/// One cell: a checkpoint, a prompt and every setting, after the sweep.
+struct Case {
+  std::string id;  // "demo/tool", with the swept keys appended: "demo/tool/run.dtype=bfloat16"
+  std::size_t checkpoint = 0, prompt = 0;  // indices into LoadedConfig::checkpoints, prompts
+  SamplerSpec sampler;
+  RunSpec run;
+  NaiveSpec naive;
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<Case> cases;   // checkpoints × prompts × sweep, in file order; ids are unique
+  std::string resolved_json; // everything that was decided, keys in a fixed order; no absolute path of the machine
+  std::string hash;          // of resolved_json: 16 hex digits
+};
+
+/// Reads, checks and expands a config.
+///
+/// file  the YAML; sets  "a.b=value" pairs of --set, in order; value is YAML
+/// throws ConfigError: unreadable file, YAML syntax, unknown key (with "did you mean"), wrong type, out of range, nothing
+///        to run, a name twice; place file:line:column
+LoadedConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& sets = {});
+
+/// A config to start from, with comments; load_config accepts it.
+std::string starter_config();
+
+/// The JSON Schema of config files, for editors.
+std::string config_json_schema();
+
+}  // namespace kvproof

@@ -1,0 +1,18 @@
+#include "harness/error.h"
+
+#include <algorithm>
+#include <array>
+
+namespace kvproof {
+
+ExitCode exit_code_of(const Error& error) {
+  return error.kind() == "config" || error.kind() == "argument" ? ExitCode::usage : ExitCode::failed;
+}
+
+ExitCode worse(ExitCode a, ExitCode b) {
+  constexpr std::array kOrder = {ExitCode::bug,         ExitCode::usage,      ExitCode::disagree,     ExitCode::failed,
+                                 ExitCode::no_baseline, ExitCode::regression, ExitCode::inconclusive, ExitCode::ok};
+  return *std::find_if(kOrder.begin(), kOrder.end(), [&](ExitCode code) { return code == a || code == b; });
+}
+
+}  // namespace kvproof

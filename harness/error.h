@@ -1,0 +1,31 @@
+// The harness's own errors, and the exit code each kind of failure ends in.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "engine/error.h"
+
+namespace kvproof {
+
+/// A config file or a --set that cannot be used; place is file:line:column or "--set a.b".
+struct ConfigError : Error {
+  ConfigError(std::string place, std::string message) : Error("config", std::move(place), std::move(message)) {}
+};
+
+/// A record that cannot be read or written.
+struct RecordError : Error {
+  RecordError(std::string place, std::string message) : Error("record", std::move(place), std::move(message)) {}
+};
+
+enum class ExitCode : int {
+  ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70
+};
+
+/// Config and argument errors: usage. Checkpoint, tokenizer, capacity and record errors: failed.
+ExitCode exit_code_of(const Error& error);
+
+/// Of two outcomes the one that is reported: the first of 70, 2, 5, 6, 4, 1, 3, 0.
+ExitCode worse(ExitCode a, ExitCode b);
+
+}  // namespace kvproof

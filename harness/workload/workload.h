@@ -1,0 +1,31 @@
+// A prompt of the config as token ids.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/tokenizer/tokenizer.h"
+#include "harness/config/config.h"
+
+namespace kvproof {
+
+struct Prompt {
+  std::string name;
+  PromptKind kind = PromptKind::text;
+  std::string text;             // empty for tokens and synthetic
+  std::vector<TokenId> tokens;  // never empty
+};
+
+/// Turns a prompt into ids: text and file as bos + text, chat as bos, one user turn, <|assistant_start|>; synthetic as
+/// exactly `length` ordinary tokens drawn from its seed (neighbours distinct, no special token), bos first.
+///
+/// tokenizer   may be null: then chat, text and file are errors; synthetic draws from [0, vocab_size)
+/// throws      ConfigError at the prompt's place: no tokenizer, an id outside the vocabulary, an empty prompt or file;
+///             TokenizerError: invalid UTF-8, with the place
+Prompt resolve_prompt(const PromptSpec& spec, const Tokenizer* tokenizer, int64_t vocab_size);
+
+/// Whether rows end at a terminal token: Stop::automatic decided by the prompt's kind.
+bool stops(const SamplerSpec& sampler, PromptKind kind);
+
+}  // namespace kvproof
