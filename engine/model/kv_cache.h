@@ -1,0 +1,67 @@
+// Keys, values and tokens of all positions so far: one type, one layout, for every backend.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/model/gpt_config.h"
+#include "engine/model/step_plan.h"
+
+namespace kvproof {
+
+/// (L, B, G, capacity, D) for keys (after RoPE, norm and scale) and the same for values (with their value embedding), plus
+/// each row's token ids. The ids are all the side state there is: smear needs the previous position's embedding, and
+/// that is looked up again, so truncating or cloning a cache cannot leave it stale.
+/// differs from nanochat: its cache holds the previous embedding itself, and loses it at every chunk of more than one token.
+///
+/// Move-only: a copied tensor would share its storage.
+class KVCache {
+ public:
+  /// Uninitialised storage for batch rows of `capacity` positions, all empty. throws ArgumentError: batch or capacity < 1;
+  /// CapacityError: more than can be allocated
+  KVCache(const GptConfig& config, int64_t batch, int64_t capacity, at::ScalarType dtype, at::Device device);
+  KVCache(KVCache&&) noexcept = default;
+  KVCache& operator=(KVCache&&) noexcept = default;
+
+  int64_t batch() const { return static_cast<int64_t>(tokens_.size()); }
+  int64_t capacity() const { return capacity_; }
+  /// Positions held by a row; the next token's absolute position.
+  int64_t length(int64_t row) const { return static_cast<int64_t>(tokens_[row].size()); }
+  /// The ids at positions 0 … length - 1.
+  const std::vector<int32_t>& tokens(int64_t row) const { return tokens_[row]; }
+  /// Bytes of keys and values allocated.
+  int64_t bytes() const;
+  at::ScalarType dtype() const { return keys_.scalar_type(); }
+  at::Device device() const { return keys_.device(); }
+
+  /// (B, G, capacity, D) views into the storage; slots at and past length() hold garbage.
+  at::Tensor keys(int64_t layer) const;
+  at::Tensor values(int64_t layer) const;
+
+  /// Writes one layer's new keys and values, (B, G, T, D), at the plan's rows and slots. Lengths do not move.
+  /// throws CapacityError before anything is written if a slot lies outside the storage
+  void write(int64_t layer, const at::Tensor& keys, const at::Tensor& values, const StepPlan& plan);
+  /// Moves the rows' lengths by the plan's `advance`, and remembers the tokens.
+  void advance(const StepPlan& plan, const TokenBatch& tokens);
+
+  /// Makes room for `capacity` positions, keeping what is there; never shrinks. Cost: a copy of the whole cache.
+  void reserve(int64_t capacity);
+  /// Empties all rows; keeps the storage.
+  void reset();
+  /// Forgets everything past `length` in one row. throws ArgumentError: length > length(row) or < 0
+  void truncate(int64_t row, int64_t length);
+  /// A new cache whose row i is a copy of source_rows[i]; no storage is shared. Only held positions are copied.
+  KVCache clone_rows(std::span<const int64_t> source_rows, int64_t capacity) const;
+  /// Keeps only these rows (ascending, distinct), in place: the others cost nothing from then on.
+  void retain_rows(std::span<const int64_t> rows);
+
+ private:
+  int64_t capacity_;
+  at::Tensor keys_, values_;                  // (L, B, G, capacity, D)
+  std::vector<std::vector<int32_t>> tokens_;  // (B) of length(row)
+};
+
+}  // namespace kvproof

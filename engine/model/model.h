@@ -1,0 +1,77 @@
+// The interface every backend implements: a forward without a cache, and one with.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/model/gpt_config.h"
+#include "engine/model/kv_cache.h"
+#include "engine/model/step_plan.h"
+
+namespace kvproof {
+
+enum class LogitsAt { last, all };
+
+/// What to build a model with. "auto" is resolved by resolve_model_options.
+struct ModelOptions {
+  std::string backend = "auto";  // auto | aten
+  std::string dtype = "auto";    // auto (float32 on cpu and mps, bfloat16 on cuda) | float32 | bfloat16 | float16 | float64
+  std::string device = "auto";   // auto (cuda, else mps, else cpu) | cpu | cuda | mps
+};
+
+/// The options with every "auto" replaced. throws ArgumentError: an unknown word, a device that is not there,
+/// float64 on mps (names --device cpu)
+ModelOptions resolve_model_options(const ModelOptions& options);
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  const GptConfig& config() const { return config_; }
+  at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return device_; }
+
+  /// Full recompute. Positions past a row's length are ignored.
+  /// returns  last: (B, V), each row's last counted position; all: (B, T, V). float64 for float64 models, else float32,
+  ///          on the model's device
+  /// throws   ArgumentError, CapacityError, before any work
+  at::Tensor forward(const TokenBatch& tokens, LogitsAt at) const;
+
+  /// Appends T tokens per row to the cache and returns their logits, as above. Rows may stand at different positions.
+  /// throws ArgumentError, CapacityError; the cache is then unchanged
+  at::Tensor forward(const TokenBatch& tokens, KVCache& cache, LogitsAt at) const;
+
+  KVCache new_cache(int64_t batch, int64_t capacity) const { return {config_, batch, capacity, dtype_, device_}; }
+
+  /// Returns when everything queued on the device has run. Free on a CPU.
+  void synchronize() const;
+
+  /// A seam for verification: every plan passes through it. Empty by default.
+  void set_plan_filter(std::function<StepPlan(StepPlan)> filter) { plan_filter_ = std::move(filter); }
+
+ protected:
+  Model(const GptConfig& config, at::ScalarType dtype, at::Device device)
+      : config_(config), dtype_(dtype), device_(device) {}
+
+  /// Runs a plan. cache is null for an uncached forward; else keys and values are written, lengths not moved.
+  virtual at::Tensor execute(const StepPlan& plan, const TokenBatch& tokens, KVCache* cache, LogitsAt at) const = 0;
+
+ private:
+  GptConfig config_;
+  at::ScalarType dtype_;
+  at::Device device_;
+  std::function<StepPlan(StepPlan)> plan_filter_;
+};
+
+/// Builds a model of a checkpoint. Weights already of the wanted dtype on the CPU stay mapped, others are converted once.
+/// throws ArgumentError (options), CheckpointError
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options = {});
+
+/// Sets LibTorch's intra-op threads for the process; 0 leaves them as they are. returns the number in force
+int set_threads(int threads);
+
+}  // namespace kvproof
