@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "engine/generate/sampler.h"
-#include "engine/model/model.h"
+#include "engine/model/step_plan.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace kvproof {
+
+class Model;
 
 /// Tokens that are not sampled but taken as given: step (0 = first generated) -> token, for one row.
 using ForcedTokens = std::map<int64_t, TokenId>;

@@ -1,8 +1,6 @@
 // Logits to tokens. Two modes: nanochat's own (one generator for all rows) and per_row (a pure function of seed, row, step).
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +8,10 @@
 #include <vector>
 
 #include "engine/tokenizer/tokenizer.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace kvproof {
 

@@ -14,8 +14,6 @@
 
 namespace kvproof {
 
-enum class LogitsAt { last, all };
-
 /// What to build a model with. "auto" is resolved by resolve_model_options.
 struct ModelOptions {
   std::string backend = "auto";  // auto | aten

@@ -28,6 +28,9 @@ struct TokenBatch {
   static TokenBatch column(const std::vector<int32_t>& tokens);  // (B, 1)
 };
 
+/// Which positions' logits a forward returns.
+enum class LogitsAt { last, all };
+
 inline constexpr int32_t kNoToken = -1;
 
 /// One row of the batch.
