@@ -1,0 +1,48 @@
+# The verbs. How a machine is made ready is .ci/setup's business, how the code is built CMake's.
+TORCH_VERSION ?= 2.13.0
+TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
+# cpu or cuda
+TORCH ?= cpu
+export TORCH_VERSION TORCH_INDEX_URL TORCH
+
+.PHONY: help setup build test test-consumers demo bench format clean
+
+help:
+	@echo 'make demo            naive and KV-cached generation side by side, on a real checkpoint'
+	@echo 'make test            build everything and run the tests'
+	@echo 'make test-consumers  tests against other people'\''s programs (installs them into .deps/consumers)'
+	@echo 'make bench           the microbenchmarks'
+	@echo 'make build           build everything; the program is build/kvproof'
+	@echo 'make setup           install what is missing, fetch LibTorch, configure'
+	@echo 'make format          clang-format over the C++ sources'
+	@echo 'make clean           remove the build folders (.deps, with LibTorch, stays)'
+	@echo
+	@echo 'LibTorch: one named by CMAKE_PREFIX_PATH or Torch_DIR is used; otherwise torch $(TORCH_VERSION) is'
+	@echo 'fetched, the CPU build unless TORCH=cuda, from pip'\''s indexes or else from TORCH_INDEX_URL.'
+
+setup:
+	@.ci/setup
+
+build: setup
+	@cmake --build build
+
+test: build
+	@ctest --test-dir build --output-on-failure
+
+test-consumers: build
+	@.ci/test-consumers
+
+demo: setup
+	@cmake --build build --target kvproof
+	@build/kvproof run configs/demo.yaml
+
+bench: setup
+	@cmake --build build --target kvproof-bench
+	@build/kvproof-bench
+
+format:
+	@.ci/setup --packages clang-format
+	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | xargs -0 clang-format -i
+
+clean:
+	@rm -rf build build-dev build-asan
