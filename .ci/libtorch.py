@@ -46,7 +46,13 @@ def download(requirement, folder, *where):
     ok, text = pip("download", "--no-deps", "--only-binary=:all:", *WHEEL_OF, "--dest", str(folder), *where, requirement,
                    show=True)
     wheels = list(folder.glob("torch-*.whl"))
-    return (wheels[0], None) if ok and wheels else (None, text.strip().splitlines()[-1] if text.strip() else "no reason given")
+    return (wheels[0], None) if ok and wheels else (None, reason_in(text))
+
+
+def reason_in(text):
+    """pip ends on "no matching distribution" even where it reached no index: then that is the reason."""
+    broken = re.findall(r"connection broken by '.*?(Failed to .*?|Tunnel .*?|[^:()]*timed out.*?)'\)?", text)
+    return broken[-1] if broken else (text.strip().splitlines() or ["pip gave no reason"])[-1].removeprefix("ERROR: ")
 
 
 def plain_wheel():
@@ -90,13 +96,16 @@ def cpu_wheel(folder):
     tried = [f"pip's indexes: {reason}"]
     if not wheel and not MACOS:
         plain = plain_wheel()
-        if plain and is_cuda_build(plain):
-            say(f"pip's indexes have torch {VERSION} as a CUDA build only, which is left alone (TORCH=cuda takes it)")
-        elif plain:
+        if plain and not is_cuda_build(plain):
             wheel, reason = download(f"torch==={VERSION}", folder)  # "==" would also take a "+cu130"
             tried.append(f"pip's indexes, {VERSION}: {reason}")
+            if wheel and is_cuda_build(wheel.as_uri()):  # passed by its size alone; now its requirements are known
+                wheel.unlink()
+                wheel = None
+        if plain and not wheel:
+            tried.append(f"pip's indexes: torch {VERSION} is there as a CUDA build only (TORCH=cuda takes it)")
     if not wheel:
-        say("pip's indexes have no CPU build; trying TORCH_INDEX_URL")
+        say(f"{tried[-1]}; looking in TORCH_INDEX_URL")
         wheel, reason = download(requirement, folder, "--index-url", INDEX_URL)
         tried.append(f"{INDEX_URL}: {reason}")
     if not wheel:
@@ -124,7 +133,7 @@ def unpack_cuda(part):
         ok, text = pip("install", "--only-binary=:all:", "--target", str(part), *where, requirement, show=True)
         if ok:
             return
-    sys.exit(f"libtorch: no CUDA build of torch {VERSION}: {text.strip().splitlines()[-1]}\n"
+    sys.exit(f"libtorch: no CUDA build of torch {VERSION}: {reason_in(text)}\n"
              "  next: set TORCH_INDEX_URL to an index that has it")
 
 
