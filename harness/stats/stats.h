@@ -29,6 +29,7 @@ int64_t minimum_sample(double q);
 
 /// Quantile q by linear interpolation between order statistics (NumPy's default; for q = 0.5 the median).
 /// Absent below minimum_sample(q).
+/// throws std::invalid_argument: q outside (0, 1)
 std::optional<double> quantile(std::span<const double> values, double q);
 
 /// Which order statistics, counted from 1 at either end, enclose the median: k stands for [k-th smallest, k-th largest].
