@@ -20,6 +20,7 @@ struct Fact {
   static Fact unknown(std::string reason) { return {std::nullopt, std::move(reason)}; }
   bool has_value() const { return value.has_value(); }
   const T& operator*() const { return *value; }
+  const T* operator->() const { return &*value; }
 };
 
 struct MachineFacts {
