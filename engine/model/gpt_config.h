@@ -8,6 +8,8 @@
 namespace kvproof {
 
 struct GptConfig : ModelDims, Architecture {
+  using Architecture::window_pattern;  // the resolved one; ModelDims has the meta file's
+
   GptConfig(const ModelDims& dims, const Architecture& architecture) : ModelDims(dims), Architecture(architecture) {}
 
   int64_t head_dim() const { return n_embd / n_head; }

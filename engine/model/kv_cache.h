@@ -59,7 +59,9 @@ class KVCache {
   void retain_rows(std::span<const int64_t> rows);
 
  private:
-  int64_t capacity_;
+  KVCache() = default;  // for clone_rows
+
+  int64_t capacity_ = 0;
   at::Tensor keys_, values_;                  // (L, B, G, capacity, D)
   std::vector<std::vector<int32_t>> tokens_;  // (B) of length(row)
 };

@@ -1,0 +1,57 @@
+#include "engine/generate/cached_engine.h"
+
+#include <algorithm>
+
+#include "engine/error.h"
+
+namespace kvproof {
+
+at::Tensor CachedSource::start(const std::vector<TokenId>& prompt, int64_t rows) {
+  const auto P = static_cast<int64_t>(prompt.size());
+  const int64_t capacity = open_ended_ ? P + std::min<int64_t>(max_tokens_, 256) : P + max_tokens_ - 1;
+  cache_ = model_.new_cache(1, rows == 1 ? capacity : P);
+  at::Tensor logits = model_.forward(TokenBatch::single(prompt), *cache_, LogitsAt::last);  // (1, V)
+  token_forwards_ += P;
+  if (rows > 1) cache_ = cache_->clone_rows(std::vector<int64_t>(rows, 0), capacity);
+  kv_cache_bytes_ = cache_->bytes();
+  return logits;
+}
+
+at::Tensor CachedSource::next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) {
+  cache_->retain_rows(kept);
+  if (cache_->length(0) == cache_->capacity()) {
+    cache_->reserve(2 * cache_->capacity());
+    kv_cache_bytes_ = std::max(kv_cache_bytes_, cache_->bytes());
+  }
+  token_forwards_ += static_cast<int64_t>(kept.size());
+  return model_.forward(TokenBatch::column(tokens), *cache_, LogitsAt::last);  // (b, V)
+}
+
+namespace {
+
+class CachedEngine final : public Generator {
+ public:
+  CachedEngine(const Model& model, const Tokenizer* tokenizer) : model_(model), tokenizer_(tokenizer) {}
+
+  GenerationResult generate(const GenerationRequest& request, GenerationObserver* observer) override {
+    if (request.tools && !tokenizer_) throw ArgumentError("tools", "need a tokenizer, and there is none; turn tools off");
+    const RowRules rules{.special = request.stop && tokenizer_ ? &tokenizer_->special() : nullptr,
+                         // Forced tokens are a recorded stream: the tools' answers are in it already.
+                         .tools = request.tools && request.forced.empty() ? tokenizer_ : nullptr};
+    const int64_t max_tokens = check_request(request, model_, rules);
+    CachedSource source(model_, max_tokens, !request.max_tokens);
+    return run_generation(request, max_tokens, rules, NanochatProcedure::engine, model_, source, observer);
+  }
+
+ private:
+  const Model& model_;
+  const Tokenizer* tokenizer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Generator> make_cached_engine(const Model& model, const Tokenizer* tokenizer) {
+  return std::make_unique<CachedEngine>(model, tokenizer);
+}
+
+}  // namespace kvproof

@@ -1,0 +1,34 @@
+// The loop both paths share: sample, force, record, go on. What differs is where the next logits come from.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "engine/generate/generator.h"
+#include "engine/generate/row_state.h"
+#include "engine/generate/sampler.h"
+
+namespace kvproof {
+
+/// Where logits come from: the naive path recomputes, the engine decodes. Counts what it pushes through the model.
+class LogitSource {
+ public:
+  virtual ~LogitSource() = default;
+  /// Logits after the prompt: (1, V) for all rows alike, or (B, V).
+  virtual at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) = 0;
+  /// Logits (b, V) after one more token for each row that goes on.
+  /// kept    indices into the previous call's rows, ascending: those not named have ended
+  virtual at::Tensor next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) = 0;
+  virtual int64_t token_forwards() const = 0;
+  virtual int64_t kv_cache_bytes() const = 0;
+};
+
+/// Checks a request against a model, before any work. returns the tokens to generate at most, the rotary tables respected
+/// throws ArgumentError, CapacityError (see generator.h)
+int64_t check_request(const GenerationRequest& request, const Model& model, const RowRules& rules);
+
+/// Runs a request. max_tokens as check_request returned it.
+GenerationResult run_generation(const GenerationRequest& request, int64_t max_tokens, const RowRules& rules,
+                                NanochatProcedure procedure, const Model& model, LogitSource& source,
+                                GenerationObserver* observer);
+
+}  // namespace kvproof

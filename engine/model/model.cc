@@ -1,0 +1,82 @@
+#include "engine/model/model.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <fmt/format.h>
+
+#include "engine/error.h"
+#include "engine/model/aten_model.h"
+#include "engine/model/dtype.h"
+
+namespace kvproof {
+
+at::ScalarType parse_dtype(const std::string& word) {
+  if (word == "float64") return at::kDouble;
+  if (word == "float32") return at::kFloat;
+  if (word == "bfloat16") return at::kBFloat16;
+  if (word == "float16") return at::kHalf;
+  throw ArgumentError("dtype", fmt::format("unknown dtype \"{}\"; use auto, float32, bfloat16, float16 or float64", word));
+}
+
+std::string dtype_word(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble: return "float64";
+    case at::kFloat: return "float32";
+    case at::kBFloat16: return "bfloat16";
+    case at::kHalf: return "float16";
+    default: TORCH_CHECK(false, "no word for dtype ", dtype);
+  }
+}
+
+ModelOptions resolve_model_options(const ModelOptions& options) {
+  ModelOptions resolved = options;
+  const bool cuda = at::hasCUDA(), mps = at::hasMPS();
+  if (resolved.backend == "auto") resolved.backend = "aten";
+  if (resolved.backend != "aten")
+    throw ArgumentError("backend", fmt::format("unknown backend \"{}\"; use auto or aten", resolved.backend));
+  if (resolved.device == "auto") resolved.device = cuda ? "cuda" : mps ? "mps" : "cpu";
+  if (resolved.device != "cpu" && resolved.device != "cuda" && resolved.device != "mps")
+    throw ArgumentError("device", fmt::format("unknown device \"{}\"; use auto, cpu, cuda or mps", resolved.device));
+  if ((resolved.device == "cuda" && !cuda) || (resolved.device == "mps" && !mps))
+    throw ArgumentError("device", fmt::format("no {} device was found by this build of LibTorch; use --device cpu", resolved.device));
+  if (resolved.dtype == "auto") resolved.dtype = resolved.device == "cuda" ? "bfloat16" : "float32";
+  if (parse_dtype(resolved.dtype) == at::kDouble && resolved.device == "mps")
+    throw ArgumentError("dtype", "mps has no float64; use --device cpu");
+  return resolved;
+}
+
+at::Tensor Model::forward(const TokenBatch& tokens, LogitsAt at) const {
+  const c10::InferenceMode guard;
+  StepPlan plan = plan_uncached(config_, tokens);
+  if (plan_filter_) plan = plan_filter_(std::move(plan));
+  return execute(plan, tokens, nullptr, at);
+}
+
+at::Tensor Model::forward(const TokenBatch& tokens, KVCache& cache, LogitsAt at) const {
+  const c10::InferenceMode guard;
+  StepPlan plan = plan_cached(config_, tokens, cache);
+  if (plan_filter_) plan = plan_filter_(std::move(plan));
+  at::Tensor logits = execute(plan, tokens, &cache, at);
+  cache.advance(plan, tokens);
+  return logits;
+}
+
+void Model::synchronize() const {
+  if (device_.is_cpu()) return;
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  guard.synchronizeDevice(device_.index());
+}
+
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options) {
+  const ModelOptions resolved = resolve_model_options(options);
+  return make_aten_model(checkpoint, parse_dtype(resolved.dtype), at::Device(resolved.device));
+}
+
+int set_threads(int threads) {
+  if (threads > 0) at::set_num_threads(threads);
+  return at::get_num_threads();
+}
+
+}  // namespace kvproof

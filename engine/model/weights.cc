@@ -1,0 +1,46 @@
+#include "engine/model/weights.h"
+
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+namespace kvproof {
+
+GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device) {
+  const c10::InferenceMode guard;
+  const auto matrix = [&](const std::string& name) {
+    return checkpoint.tensors.at(name).to(at::TensorOptions().dtype(dtype).device(device)).contiguous();
+  };
+  const auto scalar = [&](const std::string& name, int64_t i) {
+    return checkpoint.tensors.at(name).flatten()[i].item().toDouble();
+  };
+
+  GptWeights weights;
+  weights.wte = matrix("transformer.wte.weight");
+  weights.lm_head = matrix("lm_head.weight").narrow(0, 0, config.vocab_size);
+  if (config.has_smear) {
+    weights.smear_gate = matrix("smear_gate.weight");
+    weights.smear_lambda = scalar("smear_lambda", 0);
+  }
+  if (config.has_backout) weights.backout_lambda = scalar("backout_lambda", 0);
+  for (int64_t i = 0; i < config.n_layer; ++i) {
+    const std::string prefix = fmt::format("transformer.h.{}.", i);
+    LayerWeights& layer = weights.layers.emplace_back();
+    layer.c_q = matrix(prefix + "attn.c_q.weight");
+    layer.c_k = matrix(prefix + "attn.c_k.weight");
+    layer.c_v = matrix(prefix + "attn.c_v.weight");
+    layer.c_proj = matrix(prefix + "attn.c_proj.weight");
+    layer.c_fc = matrix(prefix + "mlp.c_fc.weight");
+    layer.mlp_c_proj = matrix(prefix + "mlp.c_proj.weight");
+    if (config.has_value_embed(i)) {
+      layer.ve_gate = matrix(prefix + "attn.ve_gate.weight");
+      layer.value_embed = matrix(fmt::format("value_embeds.{}.weight", i));
+    }
+    if (config.has_lambdas) {
+      layer.resid_lambda = scalar("resid_lambdas", i);
+      layer.x0_lambda = scalar("x0_lambdas", i);
+    }
+  }
+  return weights;
+}
+
+}  // namespace kvproof

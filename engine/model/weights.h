@@ -1,0 +1,35 @@
+// A checkpoint's tensors under the names the forward uses, in one dtype on one device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/model/gpt_config.h"
+
+namespace kvproof {
+
+struct LayerWeights {
+  at::Tensor c_q;          // (H·D, C)
+  at::Tensor c_k, c_v;     // (G·D, C)
+  at::Tensor c_proj;       // (C, H·D)
+  at::Tensor c_fc;         // (4C, C)
+  at::Tensor mlp_c_proj;   // (C, 4C)
+  at::Tensor ve_gate;      // (G, ve_gate_channels), undefined on layers without a value embedding
+  at::Tensor value_embed;  // (V, G·D), likewise
+  double resid_lambda = 1, x0_lambda = 0;
+};
+
+struct GptWeights {
+  at::Tensor wte;         // (V, C) or with padding rows
+  at::Tensor lm_head;     // (V, C), padding rows cut off
+  at::Tensor smear_gate;  // (1, 24), undefined without smear
+  double smear_lambda = 0, backout_lambda = 0;
+  std::vector<LayerWeights> layers;
+};
+
+/// Tensors already of this dtype on the CPU stay where they are mapped; others are converted once.
+GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device);
+
+}  // namespace kvproof
