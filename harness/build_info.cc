@@ -5,8 +5,8 @@
 namespace kvproof {
 
 const BuildInfo& build_info() {
-  static const BuildInfo info{KVPROOF_VERSION,        KVPROOF_COMMIT,        KVPROOF_DIRTY,     KVPROOF_BUILD_TYPE, KVPROOF_COMPILER,
-                              KVPROOF_COMPILER_FLAGS, KVPROOF_TORCH_VERSION, KVPROOF_SANITIZERS};
+  static const BuildInfo info{KVPROOF_VERSION,  KVPROOF_COMMIT,         KVPROOF_DIRTY,         KVPROOF_BUILD_TYPE,
+                              KVPROOF_COMPILER, KVPROOF_COMPILER_FLAGS, KVPROOF_TORCH_VERSION, KVPROOF_SANITIZERS};
   return info;
 }
 
