@@ -64,6 +64,10 @@ Architecture infer_architecture(const ModelDims& dims, const StateDict& tensors,
 /// has_window_pattern tells 2026-01 before and after windows. throws ArgumentError: an unknown name (lists the known).
 Architecture architecture_of(const std::string& generation, const ModelDims& dims);
 
+/// throws CheckpointError (place, "model_config.<key>: …") unless the sizes are positive, plausible and fit each other, and
+/// the window pattern consists of S and L (either case).
+void check_dims(const ModelDims& dims, const std::string& place);
+
 /// name -> expected shape of every tensor of a generation; the vocabulary's rows are given unpadded.
 std::map<std::string, std::vector<int64_t>> expected_tensors(const Architecture& architecture, const ModelDims& dims);
 

@@ -30,7 +30,9 @@ struct CheckpointLocation {
 ///
 /// No source: the only one present, else sft, rl, mid, base. No tag: the `d<number>` folder with the largest number
 /// (ties: last by name), else the folder modified last. No step: the largest that has both files.
-/// throws CheckpointError: nothing found (which folders were searched, what lies there, which flag would find it)
+/// A checkpoint counts only with both its files, neither of them empty.
+/// throws CheckpointError: nothing found (which folders were searched, what lies there, which flag would find it).
+///        ArgumentError: a source that does not exist (place "source"), a negative step ("step")
 CheckpointLocation locate_checkpoint(const CheckpointRequest& request);
 
 }  // namespace kvproof
