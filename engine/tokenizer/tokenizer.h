@@ -31,7 +31,8 @@ class Tokenizer {
   const SpecialTokens& special() const;
 
   /// Text to ids; never produces special tokens (tiktoken's encode_ordinary). Linear time in practice for any input.
-  /// throws TokenizerError if text is not UTF-8, with the byte offset
+  /// Letters, digits and marks newer than PCRE2's Unicode (14 in 10.42) may split differently from tiktoken's.
+  /// throws TokenizerError if text is not UTF-8, with the byte offset, or is longer than 2^32 - 1 bytes
   std::vector<TokenId> encode(std::string_view text) const;
   /// The id of "<|bos|>" and the like. throws TokenizerError: unknown name, lists the known
   TokenId encode_special(std::string_view name) const;

@@ -25,4 +25,7 @@ std::string decode_utf8_replacing(std::string_view bytes);
 /// The offset of the first byte that is not UTF-8 (surrogates and overlong forms are not), or nothing.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
+/// What an error says of text whose first byte that is not UTF-8 is at offset.
+std::string invalid_utf8_message(std::string_view text, std::size_t offset);
+
 }  // namespace kvproof

@@ -1,0 +1,118 @@
+#include "engine/tokenizer/tokenizer.h"
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "engine/error.h"
+#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/split_pattern.h"
+#include "engine/tokenizer/tokenizer_file.h"
+#include "engine/tokenizer/utf8_stream.h"
+
+namespace kvproof {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, TokenId SpecialTokens::*>, 9> kSpecialTokens = {{
+    {"<|bos|>", &SpecialTokens::bos},
+    {"<|user_start|>", &SpecialTokens::user_start},
+    {"<|user_end|>", &SpecialTokens::user_end},
+    {"<|assistant_start|>", &SpecialTokens::assistant_start},
+    {"<|assistant_end|>", &SpecialTokens::assistant_end},
+    {"<|python_start|>", &SpecialTokens::python_start},
+    {"<|python_end|>", &SpecialTokens::python_end},
+    {"<|output_start|>", &SpecialTokens::output_start},
+    {"<|output_end|>", &SpecialTokens::output_end},
+}};
+
+}  // namespace
+
+struct Tokenizer::Impl {
+  explicit Impl(TokenizerFile file)
+      : pattern(file.pattern, file.place), bpe(std::move(file.tokens)), special_names(std::move(file.special)) {
+    for (const auto& [name, member] : kSpecialTokens) {
+      const TokenId id = find_special(name);
+      if (id < 0) {
+        throw TokenizerError(file.place, fmt::format("special_tokens: expected {}, found only [{}]; use a "
+                                                     "tokenizer.pkl that nanochat wrote",
+                                                     name, fmt::join(special_names, " ")));
+      }
+      special.*member = id;
+    }
+  }
+
+  TokenId find_special(std::string_view name) const {
+    for (std::size_t i = 0; i < special_names.size(); ++i) {
+      if (special_names[i] == name) return static_cast<TokenId>(bpe.tokens().size() + i);
+    }
+    return -1;
+  }
+
+  SplitPattern pattern;
+  Bpe bpe;
+  std::vector<std::string> special_names;  // by id, after the mergeable tokens
+  SpecialTokens special;
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_dir) {
+  return Tokenizer(std::make_unique<Impl>(read_tokenizer_file(tokenizer_dir)));
+}
+
+int64_t Tokenizer::vocab_size() const {
+  return static_cast<int64_t>(impl_->bpe.tokens().size() + impl_->special_names.size());
+}
+
+const SpecialTokens& Tokenizer::special() const { return impl_->special; }
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+  if (text.size() > UINT32_MAX) {
+    throw TokenizerError("text", fmt::format("expected at most {} bytes at once, found {}; encode it in parts",
+                                             UINT32_MAX, text.size()));
+  }
+  if (const auto offset = first_invalid_utf8(text)) {
+    throw TokenizerError("text", invalid_utf8_message(text, *offset));
+  }
+  std::vector<TokenId> ids;
+  Bpe::Workspace workspace;
+  for (const std::string_view piece : impl_->pattern.split(text)) impl_->bpe.encode(piece, workspace, ids);
+  return ids;
+}
+
+TokenId Tokenizer::encode_special(std::string_view name) const {
+  const TokenId id = impl_->find_special(name);
+  if (id < 0) {
+    throw TokenizerError("", fmt::format("there is no special token \"{}\"; use one of {}", name,
+                                         fmt::join(impl_->special_names, " ")));
+  }
+  return id;
+}
+
+const std::string& Tokenizer::token_bytes(TokenId id) const {
+  if (id < 0 || id >= vocab_size()) {
+    throw TokenizerError("", fmt::format("there is no token {}, ids go from 0 to {}; use the model's own tokenizer", id,
+                                         vocab_size() - 1));
+  }
+  const auto& tokens = impl_->bpe.tokens();
+  const auto index = static_cast<std::size_t>(id);
+  return index < tokens.size() ? tokens[index] : impl_->special_names[index - tokens.size()];
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  return id >= static_cast<int64_t>(impl_->bpe.tokens().size()) && id < vocab_size();
+}
+
+std::string Tokenizer::decode(const std::vector<TokenId>& ids) const {
+  std::string bytes;
+  for (const TokenId id : ids) bytes += token_bytes(id);
+  return decode_utf8_replacing(bytes);
+}
+
+}  // namespace kvproof
