@@ -1,0 +1,121 @@
+#include "harness/record/record.h"
+
+#include <xxhash.h>
+
+#include <cmath>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <vector>
+
+#include "harness/error.h"
+
+namespace kvproof {
+namespace {
+
+constexpr const char* kNotOurs = "is this a record of kvproof run?";
+
+std::string text_of(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    throw RecordError(file.string(), "no such file; kvproof run CONFIG.yaml writes records to results/runs");
+  }
+  if (std::filesystem::is_directory(status)) throw RecordError(file.string(), "is a folder; name one of the .json files in it");
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (!stream) throw RecordError(file.string(), "cannot be read; check its permissions");
+  return text.str();
+}
+
+Json parse(const std::string& text, const std::string& place) {
+  try {
+    return Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    if (error.byte > text.size()) {
+      throw RecordError(place, "ends after " + std::to_string(text.size()) + " bytes in the middle of a JSON document; the file is cut off");
+    }
+    throw RecordError(place, "byte " + std::to_string(error.byte) + " does not continue a JSON document; " + kNotOurs);
+  }
+}
+
+void check_schema(const Json& record, const std::string& place) {
+  const Json* schema = record.is_object() && record.contains("schema") ? &record["schema"] : nullptr;
+  const bool named = schema && schema->is_object() && schema->contains("name") && (*schema)["name"].is_string();
+  if (!named) throw RecordError(place, std::string("has no schema.name; expected \"") + kRecordSchema + "\"; " + kNotOurs);
+  if (const auto& name = (*schema)["name"].get_ref<const std::string&>(); name != kRecordSchema) {
+    throw RecordError(place, std::string("schema.name: expected \"") + kRecordSchema + "\", found \"" + name + "\"; " + kNotOurs);
+  }
+  const Json version = schema->value("version", Json());
+  if (version == kRecordVersion) return;
+  const std::string expected = "schema.version: expected " + std::to_string(kRecordVersion) + ", found " + version.dump();
+  if (version.is_number_integer() && version > kRecordVersion) {
+    throw RecordError(place, expected + "; a newer kvproof wrote this record: read it with that one");
+  }
+  throw RecordError(place, expected + "; no kvproof wrote this: repeat the run");
+}
+
+}  // namespace
+
+Json record_schema() { return {{"name", kRecordSchema}, {"version", kRecordVersion}}; }
+
+void put_null(Json& object, const std::string& key, const std::string& reason) {
+  object[key] = nullptr;
+  object[key + "_reason"] = reason;
+}
+
+Json machine_json(const MachineFacts& facts, const LoadSnapshot& before, const LoadSnapshot& after) {
+  Json machine = Json::object();
+  put(machine, "cpu_model", facts.cpu_model);
+  put(machine, "cpu_id", facts.cpu_id);
+  machine["architecture"] = facts.architecture;
+  machine["cores"] = facts.cores;
+  Json& caches = machine["caches"] = Json::object();
+  put(caches, "l1d_bytes", facts.l1d_bytes);
+  put(caches, "l2_bytes", facts.l2_bytes);
+  put(caches, "l3_bytes", facts.l3_bytes);
+  machine["isa"] = facts.isa;
+  put(machine, "memory_bytes", facts.memory_bytes);
+  put(machine, "governor", facts.governor);
+  put(machine, "affinity", facts.affinity);
+  put(machine, "load_before", before.load);
+  put(machine, "load_after", after.load);
+  const Fact<int64_t>& missing = before.steal_ns.has_value() ? after.steal_ns : before.steal_ns;
+  put(machine, "steal_ns", missing.has_value() ? Fact<int64_t>::known(*after.steal_ns - *before.steal_ns) : missing);
+  machine["os"] = facts.os;
+  machine["fingerprint"] = facts.fingerprint;
+  return machine;
+}
+
+std::string xxh128_of_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream || std::filesystem::is_directory(file)) {
+    throw RecordError(file.string(), "cannot be read to hash it; check that it is a file and its permissions");
+  }
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  std::vector<char> block(1 << 20);
+  do {
+    stream.read(block.data(), static_cast<std::streamsize>(block.size()));
+    XXH3_128bits_update(state.get(), block.data(), static_cast<std::size_t>(stream.gcount()));
+  } while (stream);
+  if (stream.bad()) throw RecordError(file.string(), "reading failed halfway; check the disk");
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state.get()));
+  std::string hex;
+  for (const unsigned char byte : canonical.digest) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  return hex;
+}
+
+Json read_record(const std::filesystem::path& file) {
+  Json record = parse(text_of(file), file.string());
+  check_schema(record, file.string());
+  return record;
+}
+
+}  // namespace kvproof
