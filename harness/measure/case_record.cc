@@ -1,0 +1,247 @@
+#include "harness/measure/case_record.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <new>
+#include <stdexcept>
+
+#include "harness/error.h"
+#include "harness/measure/metrics.h"
+#include "harness/stats/stats.h"
+
+namespace kvproof {
+namespace {
+
+Json ns(double value) { return static_cast<int64_t>(std::llround(value)); }
+Json number(double value) { return value; }
+
+using ToJson = Json (*)(double);
+
+void put_summary(Json& object, const std::string& key, const Fact<Summary>& fact, ToJson json) {
+  if (!fact.has_value()) return put_null(object, key, fact.reason);
+  object[key] = {{"median", json(fact->median)}, {"min", json(fact->min)}, {"max", json(fact->max)}, {"n", fact->n}};
+}
+
+void put_interval(Json& object, const std::string& key, const Fact<Interval>& fact) {
+  if (!fact.has_value()) return put_null(object, key, fact.reason);
+  Json& out = object[key] = {{"ratio", fact->ratio}};
+  if (fact->low) {
+    out["low"] = *fact->low;
+    out["high"] = *fact->high;
+  } else {
+    const std::string reason = fmt::format("{} repetitions carry no {:g} % interval; 6 do", fact->n, 100 * fact->confidence);
+    put_null(out, "low", reason);
+    put_null(out, "high", reason);
+  }
+  out["confidence"] = fact->confidence;
+  out["n"] = fact->n;
+}
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json sample_json(const Sample& s) {
+  return {{"repetition", s.repetition},   {"order", s.order},   {"e2e_ns", s.e2e_ns},
+          {"ttft_ns", s.ttft_ns},         {"prefill_ns", s.prefill_ns}, {"sampling_ns", s.sampling_ns},
+          {"itl_ns", s.itl_ns},           {"cpu_ns", s.cpu_ns}, {"context_switches", s.context_switches}};
+}
+
+Json samples_json(const std::vector<Sample>& samples) {
+  Json list = Json::array();
+  for (const Sample& sample : samples) list.push_back(sample_json(sample));
+  return list;
+}
+
+Json percentiles_json(const std::vector<double>& gaps) {
+  Json out = Json::object();
+  for (const auto& [name, q] : {std::pair("p50", 0.5), std::pair("p90", 0.9), std::pair("p95", 0.95), std::pair("p99", 0.99)}) {
+    if (const auto value = quantile(gaps, q)) {
+      out[name] = ns(*value);
+    } else {
+      put_null(out, name, fmt::format("{} gaps, {} are needed", gaps.size(), minimum_sample(q)));
+    }
+  }
+  return out;
+}
+
+Json metrics_json(const PathMetrics& m) {
+  Json out = Json::object();
+  put_summary(out, "e2e_ns", m.e2e_ns, ns);
+  put_summary(out, "ttft_ns", m.ttft_ns, ns);
+  put_summary(out, "prefill_ns", m.prefill_ns, ns);
+  put_summary(out, "tpot_ns", m.tpot_ns, ns);
+  put_summary(out, "prefill_tok_per_s", m.prefill_tok_per_s, number);
+  put_summary(out, "decode_tok_per_s", m.decode_tok_per_s, number);
+  put_summary(out, "decode_tok_per_s_without_sampling", m.decode_tok_per_s_without_sampling, number);
+  put_summary(out, "output_tok_per_s", m.output_tok_per_s, number);
+  out["itl_ns"] = percentiles_json(m.itl_ns);
+  return out;
+}
+
+Json row_json(const GeneratedRow& row, const Tokenizer* tokenizer) {
+  Json out = {{"tokens", row.tokens}, {"mask", row.mask}};
+  if (tokenizer) {
+    std::vector<TokenId> sampled;
+    for (std::size_t i = 0; i < row.tokens.size(); ++i) {
+      if (row.mask[i] == 1) sampled.push_back(row.tokens[i]);
+    }
+    out["text"] = tokenizer->decode(row.tokens);
+    out["completion"] = tokenizer->decode(sampled);
+  } else {
+    put_null(out, "text", "the checkpoint has no tokenizer");
+    put_null(out, "completion", "the checkpoint has no tokenizer");
+  }
+  out["finish"] = to_string(row.finish);
+  return out;
+}
+
+Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer) {
+  Json rows = Json::array();
+  for (const GeneratedRow& row : m.result.rows) rows.push_back(row_json(row, tokenizer));
+  Json out = {{"rows", rows}, {"token_forwards", m.result.token_forwards}, {"kv_cache_bytes", m.result.kv_cache_bytes}};
+  put(out, "peak_rss_bytes", m.peak_rss_bytes);
+  out["first_call"] = sample_json(m.first_call);
+  out["warmup"] = samples_json(m.warmup);
+  out["samples"] = samples_json(m.samples);
+  out["metrics"] = metrics_json(path_metrics(m));
+  return out;
+}
+
+Json agreement_json(const Agreement& a) {
+  Json tokens = {{"rows", a.rows}, {"identical_rows", a.identical_rows}, {"flips", a.flips}, {"first_divergence", nullptr}};
+  if (a.first_divergence) {
+    const Flip& flip = *a.first_divergence;
+    Json& out = tokens["first_divergence"] = {{"row", flip.row},
+                                              {"step", flip.step},
+                                              {"naive_token", or_null(flip.naive_token)},
+                                              {"engine_token", or_null(flip.engine_token)}};
+    if (flip.margin) {
+      out["margin"] = *flip.margin;
+      out["allowed"] = *flip.allowed;
+    } else {
+      const char* reason = "the logits of this step were not judged";
+      put_null(out, "margin", reason);
+      put_null(out, "allowed", reason);
+    }
+  }
+  Json out = {{"verdict", to_string(a.verdict)}, {"explanation", a.explanation}, {"tokens", tokens}};
+  if (a.logits) {
+    out["logits"] = {{"positions", a.logits->positions}, {"max_abs", a.logits->max_abs},       {"kl_mean", a.logits->kl_mean},
+                     {"kl_max", a.logits->kl_max},       {"same_top1", a.logits->same_top1}, {"error_ratio", a.logits->error_ratio}};
+  } else {
+    put_null(out, "logits", a.explanation);
+  }
+  out["replayed_forced_tokens"] = a.replayed_forced_tokens;
+  return out;
+}
+
+Json speedup_json(const Speedup& s) {
+  Json out = {{"withheld", or_null(s.withheld)}};
+  if (s.withheld) {
+    for (const char* phase : {"e2e", "prefill", "decode"}) out[phase] = nullptr;
+  } else {
+    put_interval(out, "e2e", s.e2e);
+    put_interval(out, "prefill", s.prefill);
+    put_interval(out, "decode", s.decode);
+  }
+  out["verified"] = s.verified;
+  return out;
+}
+
+Json settings_json(const CaseFacts& f) {
+  const SamplerSettings& sampler = f.request.sampler;
+  return {{"sampler",
+           {{"temperature", sampler.temperature},
+            {"top_k", or_null(sampler.top_k)},
+            {"seed", sampler.seed},
+            {"max_tokens", or_null(f.request.max_tokens)},
+            {"num_samples", f.request.num_samples},
+            {"stop", f.request.stop},
+            {"mode", f.cell.sampler.mode},
+            {"tools", f.request.tools}}},
+          {"run",
+           {{"backend", f.subject.backend},
+            {"dtype", f.subject.dtype},
+            {"device", f.subject.device},
+            {"threads", f.subject.threads},
+            {"repetitions", f.measurement.naive.samples.size()}}},
+          {"naive", {{"logits", f.cell.naive.logits}}}};
+}
+
+Json prompt_json(const Prompt& prompt) {
+  Json out = {{"name", prompt.name}, {"kind", to_string(prompt.kind)}};
+  if (prompt.kind == PromptKind::tokens || prompt.kind == PromptKind::synthetic) {
+    put_null(out, "text", "given as token ids");
+  } else {
+    out["text"] = prompt.text;
+  }
+  out["tokens"] = prompt.tokens;
+  return out;
+}
+
+}  // namespace
+
+Json case_json(const CaseFacts& f) {
+  const auto prompt = static_cast<int64_t>(f.prompt.tokens.size());
+  const CaseMeasurement& m = f.measurement;
+  Json out = {{"id", f.cell.id}, {"checkpoint", f.checkpoint}, {"status", "ok"}};
+  out["prompt"] = prompt_json(f.prompt);
+  out["settings"] = settings_json(f);
+  out["shape"] = {{"P", prompt},
+                  {"N", m.engine.result.steps},
+                  {"rows", f.request.num_samples},
+                  {"label", fmt::format("pp{} tg{}", prompt, m.engine.result.steps)}};
+  out["validity"] = {{"verdict", m.invalid.empty() ? "VALID" : "INVALID"}, {"reasons", m.invalid}};
+  out["agreement"] = agreement_json(f.agreement);
+  out["paths"] = {{"naive", path_json(m.naive, f.tokenizer)}, {"engine", path_json(m.engine, f.tokenizer)}};
+  out["speedup"] = speedup_json(speedup(m, f.agreement));
+  const Work work = work_of(f.config, bytes_of(f.subject.dtype), f.cell.naive.logits == "all", prompt, m);
+  out["work"] = {{"work_ratio", work.work_ratio},
+                 {"ceiling", work.ceiling},
+                 {"weight_bytes_read", work.weight_bytes_read},
+                 {"kv_bytes_per_token", work.kv_bytes_per_token}};
+  return out;
+}
+
+Json failed_case_json(const Case& cell, const std::string& checkpoint, const Json& error) {
+  return {{"id", cell.id}, {"checkpoint", checkpoint}, {"status", "failed"}, {"error", error}};
+}
+
+Json error_json(const std::exception_ptr& error) {
+  const auto json = [](const std::string& kind, const std::string& message, const std::string& place, ExitCode code) {
+    return Json{{"kind", kind}, {"message", message}, {"place", place}, {"exit_code", static_cast<int>(code)}};
+  };
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return json(e.kind(), e.message(), e.place(), exit_code_of(e));
+  } catch (const std::bad_alloc&) {
+    return json("capacity", "memory ran out; take a smaller model, fewer rows or fewer tokens", "memory", ExitCode::failed);
+  } catch (const std::exception& e) {
+    const std::string text = e.what();
+    return json("bug", text.substr(0, text.find('\n')), "", ExitCode::bug);  // LibTorch appends a stack trace
+  }
+}
+
+int64_t bytes_of(const std::string& dtype) {
+  if (dtype == "float64") return 8;
+  if (dtype == "float32") return 4;
+  if (dtype == "bfloat16" || dtype == "float16") return 2;
+  throw std::logic_error("a dtype without a size: " + dtype);
+}
+
+std::string to_string(PromptKind kind) {
+  switch (kind) {
+    case PromptKind::chat: return "chat";
+    case PromptKind::text: return "text";
+    case PromptKind::tokens: return "tokens";
+    case PromptKind::file: return "file";
+    case PromptKind::synthetic: return "synthetic";
+  }
+  throw std::logic_error("a kind of prompt without a name");
+}
+
+}  // namespace kvproof

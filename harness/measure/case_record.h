@@ -1,0 +1,43 @@
+// One case of the record. Its fields are described in results/README.md.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "engine/model/gpt_config.h"
+#include "harness/measure/repetitions.h"
+#include "harness/record/record.h"
+#include "harness/subject/subject.h"
+#include "harness/verify/agreement.h"
+#include "harness/workload/workload.h"
+
+namespace kvproof {
+
+/// Everything that is known of a case once it ran.
+struct CaseFacts {
+  const Case& cell;
+  const std::string& checkpoint;  // its name in the config
+  const Prompt& prompt;
+  const GenerationRequest& request;  // as both paths got it
+  const GptConfig& config;
+  const Tokenizer* tokenizer = nullptr;  // null: every text is null
+  const SubjectInfo& subject;
+  const CaseMeasurement& measurement;
+  const Agreement& agreement;
+};
+
+/// A case that ran. status "ok"
+Json case_json(const CaseFacts& facts);
+
+/// A case that did not. status "failed"
+Json failed_case_json(const Case& cell, const std::string& checkpoint, const Json& error);
+
+/// {kind, message, place, exit_code} of whatever was thrown; what is no Error is a bug, but for memory that ran out.
+Json error_json(const std::exception_ptr& error);
+
+/// Bytes of one element of "float32" and the like.
+int64_t bytes_of(const std::string& dtype);
+
+std::string to_string(PromptKind kind);
+
+}  // namespace kvproof

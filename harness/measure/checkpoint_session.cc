@@ -1,0 +1,91 @@
+#include "harness/measure/checkpoint_session.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "engine/model/cost_model.h"
+#include "harness/error.h"
+
+namespace kvproof {
+namespace {
+
+Checkpoint open_checkpoint(const CheckpointSpec& spec) {
+  try {
+    if (spec.synthetic) return synthesize_checkpoint(*spec.synthetic, spec.architecture);
+    return load_checkpoint({spec.base_dir, spec.source, spec.tag, spec.step}, spec.architecture);
+  } catch (const ArgumentError& error) {  // a value that the file's own checks could not judge
+    throw ConfigError(spec.place, error.what());
+  }
+}
+
+std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
+  const auto& dir = checkpoint.location.tokenizer_dir;
+  if (dir.empty()) return std::nullopt;
+  Tokenizer tokenizer = Tokenizer::load(dir);
+  if (tokenizer.vocab_size() != checkpoint.dims.vocab_size) {
+    throw TokenizerError(dir.string(), fmt::format("holds {} tokens, the checkpoint's vocab_size is {}; put the tokenizer it was "
+                                                   "trained with beside it, or move this folder away to run on token ids",
+                                                   tokenizer.vocab_size(), checkpoint.dims.vocab_size));
+  }
+  return tokenizer;
+}
+
+Json dims_json(const ModelDims& dims) {
+  Json out = {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size}, {"n_layer", dims.n_layer},
+              {"n_head", dims.n_head},             {"n_kv_head", dims.n_kv_head},   {"n_embd", dims.n_embd}};
+  out["window_pattern"] = dims.window_pattern ? Json(*dims.window_pattern) : Json(nullptr);
+  return out;
+}
+
+}  // namespace
+
+CheckpointSession open_session(const CheckpointSpec& spec) {
+  CheckpointSession session{open_checkpoint(spec), std::nullopt};
+  session.tokenizer = open_tokenizer(session.checkpoint);
+  return session;
+}
+
+ModelOptions model_options(const RunSpec& run) { return resolve_model_options({run.backend, run.dtype, run.device}); }
+
+GenerationRequest request_of(const Case& cell, const Prompt& prompt, const Tokenizer* tokenizer) {
+  GenerationRequest request;
+  request.prompt = prompt.tokens;
+  request.max_tokens = cell.sampler.max_tokens;
+  request.num_samples = cell.sampler.num_samples;
+  request.sampler = {cell.sampler.temperature, cell.sampler.top_k, cell.sampler.seed,
+                     cell.sampler.mode == "nanochat" ? SamplerMode::nanochat : SamplerMode::per_row};
+  request.stop = stops(cell.sampler, prompt.kind);
+  request.tools = cell.sampler.tools && tokenizer != nullptr;
+  return request;
+}
+
+Json checkpoint_json(const CheckpointSpec& spec, const CheckpointSession& session) {
+  const Checkpoint& c = session.checkpoint;
+  Json out = {{"name", spec.name}};
+  if (spec.synthetic) {
+    for (const char* key : {"path", "source"}) out[key] = nullptr;
+    out["tag"] = *spec.synthetic;
+    out["step"] = nullptr;
+  } else {
+    out["path"] = c.location.model_file.string();
+    out["source"] = c.location.source;
+    out["tag"] = c.location.tag;
+    out["step"] = c.location.step;
+  }
+  out["val_bpb"] = nullptr;
+  if (c.val_bpb && std::isfinite(*c.val_bpb)) out["val_bpb"] = *c.val_bpb;
+  out["generation"] = c.architecture.generation;
+  out["reason"] = c.inference.reason;
+  out["ambiguities"] = c.inference.ambiguities;
+  out["guesses"] = c.location.guesses;
+  out["xxh128"] = out["tokenizer_xxh128"] = nullptr;
+  if (!spec.synthetic) out["xxh128"] = xxh128_of_file(c.location.model_file);
+  if (session.tokenizer) out["tokenizer_xxh128"] = xxh128_of_file(c.location.tokenizer_dir / "tokenizer.pkl");
+  out["dims"] = dims_json(c.dims);
+  out["parameters"] = count_parameters(GptConfig(c.dims, c.architecture)).total;
+  return out;
+}
+
+}  // namespace kvproof

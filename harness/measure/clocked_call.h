@@ -1,0 +1,40 @@
+// One generation under the clock.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/measure/probe.h"
+#include "harness/subject/subject.h"
+#include "harness/verify/agreement.h"
+
+namespace kvproof {
+
+/// Times of one generation; all since the call began, the cache empty. Tokenization is not in any of them.
+struct Sample {
+  int64_t repetition = 0;   // within its list: first call, warm-up or samples
+  int64_t order = 0;        // 0: first of its pair, 1: second
+  int64_t e2e_ns = 0;       // to the last token
+  int64_t ttft_ns = 0;      // to the first
+  int64_t prefill_ns = 0;   // to the end of the first forward
+  int64_t sampling_ns = 0;  // from the end of each forward to its token, summed; the first token's is ttft - prefill
+  std::vector<int64_t> itl_ns;  // gaps between consecutive steps; gap i ends with the token at depth P + i + 1
+  int64_t cpu_ns = 0, context_switches = 0;  // of the whole call, the return included
+
+  int64_t decode_ns() const;            // sum of the gaps
+  int64_t decode_sampling_ns() const { return sampling_ns - (ttft_ns - prefill_ns); }
+};
+
+/// A generation with what it did.
+struct ClockedCall {
+  Sample sample;
+  GenerationResult result;
+  std::vector<TokenStream> streams;    // per row, terminal tokens included
+  int64_t prefill_positions = 0;       // pushed through the model by the first forward
+  int64_t observed_forwards = 0;       // positions of all forwards, as they were announced
+};
+
+/// Runs one generation. throws what the subject throws
+ClockedCall clocked_call(Subject& subject, Path path, const GenerationRequest& request, Probe& probe);
+
+}  // namespace kvproof

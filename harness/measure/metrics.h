@@ -1,0 +1,52 @@
+// Samples to the named numbers of a path and of a case. Pure arithmetic; names and definitions are in results/README.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model/gpt_config.h"
+#include "harness/measure/repetitions.h"
+#include "harness/stats/stats.h"
+#include "harness/verify/agreement.h"
+
+namespace kvproof {
+
+/// Median, least, largest over the repetitions. Absent, with the reason, where a definition divides by nothing.
+struct PathMetrics {
+  Fact<Summary> e2e_ns, ttft_ns, prefill_ns, tpot_ns;
+  Fact<Summary> prefill_tok_per_s, decode_tok_per_s, decode_tok_per_s_without_sampling, output_tok_per_s;
+  std::vector<double> itl_ns;  // of all repetitions together
+};
+
+/// At least one sample. Rates count the tokens that rows really produced, terminal ones included.
+PathMetrics path_metrics(const PathMeasurement& measurement);
+
+/// How much faster the cached path is.
+struct Speedup {
+  std::optional<std::string> withheld;  // why there is none: then nothing below
+  Fact<Interval> e2e, prefill, decode;  // naive / engine, paired per repetition
+  bool verified = false;                // the logits were compared and agree
+};
+
+Speedup speedup(const CaseMeasurement& measurement, const Agreement& agreement);
+
+/// What the two paths must do, out of shapes alone.
+struct Work {
+  double work_ratio = 0;  // token forwards, naive / engine
+  double ceiling = 0;     // FLOPs, naive / engine: attention and logits included
+  int64_t weight_bytes_read = 0, kv_bytes_per_token = 0;
+};
+
+/// prompt  P; the rows are as long as the engine's streams
+Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt,
+             const CaseMeasurement& measurement);
+
+/// FLOPs of both paths for rows of these lengths.
+struct PathFlops {
+  double naive = 0, engine = 0;
+};
+PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt, const std::vector<int64_t>& lengths);
+
+}  // namespace kvproof

@@ -1,0 +1,124 @@
+#include "harness/measure/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/error.h"
+#include "engine/model/cost_model.h"
+#include "harness/measure/checkpoint_session.h"
+#include "harness/measure/grouping.h"
+#include "harness/measure/metrics.h"
+#include "harness/measure/repetitions.h"
+#include "harness/measure/threads.h"
+#include "harness/subject/subject.h"
+#include "harness/verify/teacher_force.h"
+
+namespace kvproof {
+namespace {
+
+constexpr int64_t kCalibrationPrompt = 64;
+constexpr int64_t kCalibrationSteps = 8;
+constexpr double kWarmupRounds = 3;          // what most cases take
+constexpr double kReferenceSlowdown = 4;     // float64 against float32 on the CPU, roughly
+
+class Fastest {
+ public:
+  void add(int64_t ns) { best_ = std::min(best_, static_cast<double>(ns)); }
+  double seconds() const { return 1e-9 * std::max(best_, 1.0); }
+
+ private:
+  double best_ = std::numeric_limits<double>::max();
+};
+
+void check_capacity(const Case& cell, int64_t prompt, int64_t rotary_len) {
+  const int64_t needed = prompt + cell.sampler.max_tokens - 1;
+  if (needed <= rotary_len) return;
+  throw CapacityError(cell.id, fmt::format("a prompt of {} and sampler.max_tokens {} need {} positions, the rotary tables hold {}; "
+                                           "shorten one of them",
+                                           prompt, cell.sampler.max_tokens, needed, rotary_len));
+}
+
+}  // namespace
+
+ForwardRate calibrate(const Model& model, Probe& probe) {
+  const auto subject = make_in_process_subject(model, nullptr);
+  const int64_t prompt = std::min(kCalibrationPrompt, model.config().rotary_len() - kCalibrationSteps);
+  std::vector<TokenId> tokens;
+  for (int64_t i = 0; i < prompt; ++i) tokens.push_back(static_cast<TokenId>(i % model.config().vocab_size));
+  Fastest prefill, step;
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const auto cache = subject->new_cache(1, prompt + kCalibrationSteps);
+    int64_t before = probe.now_ns();
+    cache->forward(TokenBatch::single(tokens), LogitsAt::last);
+    prefill.add(probe.now_ns() - before);
+    for (int64_t i = 0; i < kCalibrationSteps; ++i) {
+      before = probe.now_ns();
+      cache->forward(TokenBatch::column({tokens[0]}), LogitsAt::last);
+      step.add(probe.now_ns() - before);
+    }
+  }
+  const double flops = flops_of_forward(model.config(), 0, prompt, false);
+  const double beyond = prefill.seconds() - step.seconds();
+  // Where 64 tokens cost no more than one, the whole prefill is the only rate there is.
+  return {0, step.seconds(), flops / (beyond > 0 ? beyond : prefill.seconds())};
+}
+
+PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& config, const ForwardRate& rate) {
+  const int64_t N = cell.sampler.max_tokens, B = cell.sampler.num_samples;
+  PlannedCase planned{cell.id, fmt::format("pp{} tg{}", prompt, N), prompt, N, B, 0, 0, 0};
+  planned.naive_token_forwards = static_cast<double>(B) * static_cast<double>(naive_token_forwards(prompt, N));
+  planned.engine_token_forwards = static_cast<double>(engine_token_forwards(prompt, N, B));
+
+  const PathFlops flops = path_flops(config, cell.naive.logits == "all", prompt, std::vector<int64_t>(B, N));
+  const auto steps = static_cast<double>(N);
+  const double one_token = flops_per_token(config, 0, true) * steps;
+  const auto seconds = [&](double work) { return steps * rate.step_s + std::max(0.0, work - one_token) / rate.flops_per_s; };
+  const double naive_s = seconds(flops.naive), engine_s = seconds(flops.engine), round_s = naive_s + engine_s;
+
+  const RepetitionPolicy policy;
+  const double fit = 1e-9 * static_cast<double>(policy.budget_ns) / round_s;
+  const double automatic = std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most));
+  const double repetitions = cell.run.repetitions ? static_cast<double>(*cell.run.repetitions) : std::floor(automatic);
+  planned.estimated_s = rate.load_s + (1 + kWarmupRounds + repetitions) * round_s;
+  if (cell.run.verify != "off") {
+    const int64_t rows = cell.run.verify == "full" ? B : std::min(B, kQuickRows);
+    const double uncached = flops_of_forward(config, 0, prompt + N, true) / rate.flops_per_s + rate.step_s;
+    const bool half = cell.run.dtype == "bfloat16" || cell.run.dtype == "float16";
+    planned.estimated_s += static_cast<double>(rows) * uncached * (1 + kReferenceSlowdown);
+    planned.estimated_s += engine_s * (1 + (half ? kReferenceSlowdown : 0));
+  }
+  return planned;
+}
+
+std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
+  std::vector<PlannedCase> planned(config.cases.size());
+  MachineProbe probe;
+  ThreadScope threads;
+  for (const std::size_t checkpoint : used_checkpoints(config)) {
+    const CheckpointSession session = open_session(config.config.checkpoints[checkpoint]);
+    for (const CaseGroup& group : group_cases(config, checkpoint)) {
+      const ModelOptions options = model_options(group.run);
+      threads.use(group.run.threads);
+      const int64_t before = probe.now_ns();
+      const auto model = make_model(session.checkpoint, options);
+      const double load_s = 1e-9 * static_cast<double>(probe.now_ns() - before);
+      ForwardRate rate = calibrate(*model, probe);
+      rate.load_s = load_s;  // the group's first case pays for it
+      for (const std::size_t index : group.cases) {
+        const Case& cell = config.cases[index];
+        const Prompt prompt =
+            resolve_prompt(config.config.prompts[cell.prompt], session.tokenizer_or_null(), model->config().vocab_size);
+        const auto length = static_cast<int64_t>(prompt.tokens.size());
+        check_capacity(cell, length, model->config().rotary_len());
+        planned[index] = estimate_case(cell, length, model->config(), rate);
+        rate.load_s = 0;
+      }
+    }
+  }
+  return planned;
+}
+
+}  // namespace kvproof

@@ -1,0 +1,44 @@
+// What a config will run and about how long it takes, before anything is measured.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/model/gpt_config.h"
+#include "engine/model/model.h"
+#include "harness/config/config.h"
+#include "harness/measure/probe.h"
+
+namespace kvproof {
+
+struct PlannedCase {
+  std::string id;
+  std::string shape;  // "pp16 tg128"; rows may stop earlier
+  int64_t prompt_tokens = 0, max_tokens = 0, rows = 0;
+  double naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
+  double estimated_s = 0;                                      // cold calls, warm-up, repetitions, verification
+};
+
+/// Opens every checkpoint, makes every prompt into tokens, checks that it fits, and times a few forwards of each model.
+///
+/// returns  the cases in the config's order
+/// throws   the first error that a run would meet: see open_session, resolve_prompt, model_options; CapacityError, with the
+///          case's id, for prompts and max_tokens past the rotary tables
+/// cost     about a second for each model, and its loading
+std::vector<PlannedCase> plan_config(const LoadedConfig& config);
+
+/// What forwards of one model cost here: step_s each, and the FLOPs past one token's at a rate.
+struct ForwardRate {
+  double load_s = 0;
+  double step_s = 0;
+  double flops_per_s = 1;
+};
+
+/// Times a prefill and some decode steps, the best of a few each.
+ForwardRate calibrate(const Model& model, Probe& probe);
+
+/// The case's cost by the cost model at these rates.
+PlannedCase estimate_case(const Case& cell, int64_t prompt_tokens, const GptConfig& config, const ForwardRate& rate);
+
+}  // namespace kvproof

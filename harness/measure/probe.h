@@ -1,0 +1,32 @@
+// What a measurement reads from the machine while it runs; behind an interface, so that tests can say what time it is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "harness/machine/machine.h"
+
+namespace kvproof {
+
+class Probe {
+ public:
+  virtual ~Probe() = default;
+  virtual int64_t now_ns() = 0;          // monotonic
+  virtual int64_t cpu_ns() = 0;          // of all threads of this process
+  virtual int64_t context_switches() = 0;
+  /// Clears the kernel's mark. returns why it could not, or nothing
+  virtual std::string reset_peak_rss() = 0;
+  virtual Fact<int64_t> peak_rss_bytes() = 0;
+};
+
+/// harness/machine itself.
+class MachineProbe final : public Probe {
+ public:
+  int64_t now_ns() override { return kvproof::now_ns(); }
+  int64_t cpu_ns() override { return process_cpu_ns(); }
+  int64_t context_switches() override { return kvproof::context_switches(); }
+  std::string reset_peak_rss() override { return kvproof::reset_peak_rss(); }
+  Fact<int64_t> peak_rss_bytes() override { return kvproof::peak_rss_bytes(); }
+};
+
+}  // namespace kvproof

@@ -1,0 +1,187 @@
+#include "harness/measure/repetitions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "engine/model/cost_model.h"
+#include "harness/stats/stats.h"
+
+namespace kvproof {
+namespace {
+
+/// The tokens that tools forced, as a request that replays them; empty where there are none.
+std::vector<ForcedTokens> forced_tokens(const std::vector<TokenStream>& streams, int64_t* count) {
+  std::vector<ForcedTokens> forced(streams.size());
+  *count = 0;
+  for (std::size_t row = 0; row < streams.size(); ++row) {
+    for (std::size_t step = 0; step < streams[row].tokens.size(); ++step) {
+      if (streams[row].masks[step] != 0) continue;
+      forced[row][static_cast<int64_t>(step)] = streams[row].tokens[step];
+      ++*count;
+    }
+  }
+  if (*count == 0) forced.clear();
+  return forced;
+}
+
+/// Positions that rows of these lengths must have cost.
+int64_t expected_forwards(Path path, int64_t prompt, const std::vector<TokenStream>& streams) {
+  int64_t sum = path == Path::engine ? prompt : 0;
+  for (const TokenStream& stream : streams) {
+    const auto n = static_cast<int64_t>(stream.tokens.size());
+    sum += path == Path::engine ? n - 1 : naive_token_forwards(prompt, n);
+  }
+  return sum;
+}
+
+class CaseClock {
+ public:
+  CaseClock(Subject& subject, GenerationRequest request, Probe& probe) : subject_(subject), probe_(probe) {
+    requests_[0] = request;
+    requests_[1] = std::move(request);
+  }
+
+  CaseMeasurement& measurement() { return measurement_; }
+
+  void first_call(Path path) {
+    const std::string refusal = probe_.reset_peak_rss();
+    ClockedCall call = run(path);
+    PathMeasurement& m = of(path);
+    m.peak_rss_bytes = refusal.empty() ? probe_.peak_rss_bytes() : Fact<int64_t>::unknown(refusal);
+    m.first_call = call.sample;
+    m.first_call.order = path == Path::engine ? 0 : 1;
+    m.result = std::move(call.result);
+    m.streams = std::move(call.streams);
+    m.prefill_positions = call.prefill_positions;
+    check_counts(path, m, call.observed_forwards);
+    if (path == Path::engine) {
+      requests_[0].forced = forced_tokens(m.streams, &measurement_.replayed_forced_tokens);
+    }
+  }
+
+  void round(int64_t index, std::vector<Sample> PathMeasurement::*list) {
+    for (const int64_t order : {0, 1}) {
+      const Path path = (index + order) % 2 == 0 ? Path::naive : Path::engine;
+      ClockedCall call = run(path);
+      call.sample.repetition = index;
+      call.sample.order = order;
+      check_repeats(path, call);
+      (of(path).*list).push_back(std::move(call.sample));
+    }
+  }
+
+ private:
+  PathMeasurement& of(Path path) { return path == Path::naive ? measurement_.naive : measurement_.engine; }
+
+  ClockedCall run(Path path) {
+    return clocked_call(subject_, path, requests_[path == Path::engine], probe_);
+  }
+
+  void invalid(const std::string& reason) {
+    auto& reasons = measurement_.invalid;
+    if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) reasons.push_back(reason);
+  }
+
+  void check_counts(Path path, const PathMeasurement& m, int64_t observed) {
+    const char* name = path == Path::naive ? "naive" : "engine";
+    const auto prompt = static_cast<int64_t>(requests_[0].prompt.size());
+    const int64_t expected = expected_forwards(path, prompt, m.streams);
+    if (m.result.token_forwards != expected || observed != expected) {
+      invalid(fmt::format("{} pushed {} positions through the model ({} of them announced); rows of these lengths take {}", name,
+                          m.result.token_forwards, observed, expected));
+    }
+    const int64_t prefill = path == Path::engine ? prompt : prompt * requests_[0].num_samples;
+    if (m.prefill_positions != prefill) {
+      invalid(fmt::format("{}'s first forward took {} positions, the prompt has {}: something was left in its cache", name,
+                          m.prefill_positions, prefill));
+    }
+  }
+
+  /// Times of unequal work cannot be averaged.
+  void check_repeats(Path path, const ClockedCall& call) {
+    const PathMeasurement& m = of(path);
+    const char* name = path == Path::naive ? "naive" : "engine";
+    for (std::size_t row = 0; row < m.streams.size(); ++row) {
+      if (call.streams.size() != m.streams.size()) break;
+      if (const auto step = first_difference(m.streams[row], call.streams[row])) {
+        invalid(fmt::format("{} is not deterministic: row {}, step {} differs between repetitions", name, row, *step));
+        return;
+      }
+    }
+    if (call.streams.size() != m.streams.size() || call.result.token_forwards != m.result.token_forwards ||
+        call.prefill_positions != m.prefill_positions || call.result.kv_cache_bytes != m.result.kv_cache_bytes) {
+      invalid(fmt::format("{} did not do the same work in every repetition: {} and {} positions, {} and {} bytes of cache", name,
+                          m.result.token_forwards, call.result.token_forwards, m.result.kv_cache_bytes, call.result.kv_cache_bytes));
+    }
+  }
+
+  Subject& subject_;
+  Probe& probe_;
+  GenerationRequest requests_[2];  // naive, engine
+  CaseMeasurement measurement_;
+};
+
+double rolling_median(const std::vector<Sample>& rounds, std::size_t end) {
+  std::vector<double> window;
+  for (std::size_t i = end < 3 ? 0 : end - 3; i < end; ++i) window.push_back(static_cast<double>(rounds[i].e2e_ns));
+  return *median(window);
+}
+
+/// Rounds until both paths are steady. returns whether they became so
+bool warm_up(CaseClock& clock, const RepetitionPolicy& policy, Probe& probe, const RepetitionListener& listener) {
+  const int64_t start = probe.now_ns();
+  const CaseMeasurement& m = clock.measurement();
+  for (int64_t round = 0; round < policy.warmup_most; ++round) {
+    if (round >= policy.warmup_rounds) {
+      if (is_steady(m.naive.warmup, policy.steady) && is_steady(m.engine.warmup, policy.steady)) return true;
+      if (probe.now_ns() - start >= policy.warmup_ns) return false;
+    }
+    if (listener) listener("warm-up", round, policy.warmup_most, std::nullopt);
+    clock.round(round, &PathMeasurement::warmup);
+  }
+  return is_steady(m.naive.warmup, policy.steady) && is_steady(m.engine.warmup, policy.steady);
+}
+
+int64_t choose_repetitions(const CaseMeasurement& m, const RepetitionPolicy& policy) {
+  if (policy.repetitions) return *policy.repetitions;
+  const auto rounds = m.naive.warmup.size();
+  if (rounds == 0) return policy.least;
+  const double round_ns = rolling_median(m.naive.warmup, rounds) + rolling_median(m.engine.warmup, rounds);
+  const double fit = static_cast<double>(policy.budget_ns) / std::max(round_ns, 1.0);
+  return static_cast<int64_t>(std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most)));
+}
+
+}  // namespace
+
+bool is_steady(const std::vector<Sample>& rounds, double tolerance) {
+  if (rounds.size() < 2) return false;
+  const double before = rolling_median(rounds, rounds.size() - 1), now = rolling_median(rounds, rounds.size());
+  return std::abs(now - before) <= tolerance * before;
+}
+
+CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy, Probe& probe,
+                                    const RepetitionListener& listener) {
+  CaseClock clock(subject, request, probe);
+  if (listener) listener("first call", 0, 2, std::nullopt);
+  clock.first_call(Path::engine);
+  if (listener) listener("first call", 1, 2, std::nullopt);
+  clock.first_call(Path::naive);
+  clock.measurement().steady = warm_up(clock, policy, probe, listener);
+  const int64_t repetitions = choose_repetitions(clock.measurement(), policy);
+  const int64_t start = probe.now_ns();
+  for (int64_t repetition = 0; repetition < repetitions; ++repetition) {
+    if (listener) {
+      const double spent = 1e-9 * static_cast<double>(probe.now_ns() - start);
+      const auto left = static_cast<double>(repetitions - repetition);
+      listener("repetition", repetition, repetitions,
+               repetition == 0 ? std::nullopt : std::optional(spent / static_cast<double>(repetition) * left));
+    }
+    clock.round(repetition, &PathMeasurement::samples);
+  }
+  return std::move(clock.measurement());
+}
+
+}  // namespace kvproof

@@ -1,0 +1,56 @@
+#include "harness/measure/warnings.h"
+
+#include <fmt/format.h>
+
+namespace kvproof {
+namespace {
+
+constexpr double kBusyLoad = 0.5;           // of the cores: more, and other programs take turns with ours
+constexpr int64_t kFewestForInterval = 6;   // pairs that carry a 95 % sign-test interval
+
+}  // namespace
+
+std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts, const LoadSnapshot& before) {
+  std::vector<std::string> warnings;
+  if (!build.sanitizers.empty()) {
+    warnings.push_back(fmt::format("built with sanitizers ({}): times mean nothing; measure with the release preset", build.sanitizers));
+  } else if (build.build_type == "Debug" || build.build_type.empty() || asserts) {
+    warnings.push_back(fmt::format("a {} build{}: times mean little; measure with -DCMAKE_BUILD_TYPE=Release",
+                                   build.build_type.empty() ? "nameless" : build.build_type, asserts ? " with assertions" : ""));
+  }
+  if (before.load.has_value() && !before.load->empty() && before.load->front() > kBusyLoad * facts.cores) {
+    warnings.push_back(fmt::format("the machine was busy before the run (load {:.2f} on {} cores): close other programs, or take more "
+                                   "repetitions and read the intervals",
+                                   before.load->front(), facts.cores));
+  }
+  return warnings;
+}
+
+std::vector<std::string> case_warnings(const Case& cell, const CaseMeasurement& m, int64_t prompt_tokens, const GptConfig& config) {
+  std::vector<std::string> warnings;
+  const auto repetitions = static_cast<int64_t>(m.naive.samples.size());
+  if (repetitions == 1) {
+    warnings.push_back(fmt::format("{}: 1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one", cell.id));
+  } else if (repetitions < kFewestForInterval) {
+    warnings.push_back(fmt::format("{}: {} repetitions carry no 95 % interval; set run.repetitions to 6 or more", cell.id, repetitions));
+  }
+  if (!m.steady) {
+    warnings.push_back(fmt::format("{}: times had not settled after {} warm-up rounds; repeat on a quieter machine, or set run.repetitions higher",
+                                   cell.id, m.naive.warmup.size()));
+  }
+  const int64_t reached = prompt_tokens + m.engine.result.steps;
+  if (reached > config.sequence_len) {
+    warnings.push_back(fmt::format("{}: reaches position {}, the model was trained on {}: its text past that means little; shorten the prompt "
+                                   "or sampler.max_tokens if the text matters",
+                                   cell.id, reached, config.sequence_len));
+  }
+  return warnings;
+}
+
+std::vector<std::string> checkpoint_warnings(const std::string& name, const Inference& inference) {
+  std::vector<std::string> warnings;
+  for (const std::string& ambiguity : inference.ambiguities) warnings.push_back(fmt::format("{}: the checkpoint cannot tell {} (in a config: architecture)", name, ambiguity));
+  return warnings;
+}
+
+}  // namespace kvproof

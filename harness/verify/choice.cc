@@ -1,0 +1,85 @@
+#include "harness/verify/choice.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <optional>
+
+namespace kvproof {
+namespace {
+
+double unit(const SamplerSettings& settings) { return settings.temperature > 0 ? settings.temperature : 1; }
+
+/// Both paths' actual errors at one token, as logits.
+double error_at(const FlipEvidence& e, TokenId token) {
+  double naive = std::abs(e.naive[token] - e.reference[token]);
+  if (!e.naive_exact.empty()) naive = std::max(naive, std::abs(e.naive_exact[token] - e.reference[token]));
+  return naive + std::abs(e.engine[token] - e.reference[token]);
+}
+
+Margin margin_between(const SamplerSettings& settings, const FlipEvidence& e, TokenId a, TokenId b, double distance) {
+  return {distance, (error_at(e, a) + error_at(e, b)) / unit(settings)};
+}
+
+Margin harder(const Margin& a, const Margin& b) { return a.margin - a.allowed >= b.margin - b.allowed ? a : b; }
+
+/// `token` was taken by the path with the logits `with`, and is no candidate of the path with the logits `without`. Some
+/// candidate of the latter must then have passed it; the nearest of them is the one to blame rounding on.
+Margin exclusion_margin(const SamplerSettings& settings, const FlipEvidence& e, TokenId token, std::span<const double> with,
+                        std::span<const double> without) {
+  const double threshold = candidate_threshold(settings, without);
+  std::optional<TokenId> nearest, last;  // last: the weakest candidate, should none have passed the token
+  for (TokenId other = 0; other < static_cast<TokenId>(without.size()); ++other) {
+    if (without[other] < threshold) continue;
+    if (!last || without[other] < without[*last]) last = other;
+    const auto distance = [&](TokenId t) { return std::abs(e.reference[t] - e.reference[token]); };
+    if (with[other] <= with[token] && (!nearest || distance(other) < distance(*nearest))) nearest = other;
+  }
+  const TokenId rival = nearest.value_or(*last);
+  return margin_between(settings, e, token, rival, std::abs(e.reference[token] - e.reference[rival]) / unit(settings));
+}
+
+}  // namespace
+
+double candidate_threshold(const SamplerSettings& settings, std::span<const double> logits) {
+  const auto vocab = static_cast<int64_t>(logits.size());
+  const int64_t k = settings.top_k.value_or(0);
+  if (settings.temperature <= 0 || k <= 0 || k >= vocab) return -std::numeric_limits<double>::infinity();
+  std::vector<double> sorted(logits.begin(), logits.end());
+  std::nth_element(sorted.begin(), sorted.begin() + (k - 1), sorted.end(), std::greater<>());
+  return sorted[k - 1];
+}
+
+TokenId chosen_token(const SamplerSettings& settings, std::span<const double> logits, int64_t row, int64_t step) {
+  const double threshold = candidate_threshold(settings, logits);
+  TokenId best = 0;
+  double best_score = -std::numeric_limits<double>::infinity();
+  for (TokenId token = 0; token < static_cast<TokenId>(logits.size()); ++token) {
+    if (logits[token] < threshold) continue;
+    const double score = per_row_score(settings, logits[token], row, step, token);
+    if (score > best_score) {
+      best = token;
+      best_score = score;
+    }
+  }
+  return best;
+}
+
+Margin flip_margin(const SamplerSettings& settings, const FlipEvidence& e, int64_t row, int64_t step, TokenId naive_token,
+                   TokenId engine_token) {
+  const std::span<const double> naive = e.naive_exact.empty() ? e.naive : e.naive_exact;
+  std::optional<Margin> excluded;
+  if (e.engine[naive_token] < candidate_threshold(settings, e.engine)) {
+    excluded = exclusion_margin(settings, e, naive_token, naive, e.engine);
+  }
+  if (naive[engine_token] < candidate_threshold(settings, naive)) {
+    const Margin margin = exclusion_margin(settings, e, engine_token, e.engine, naive);
+    excluded = excluded ? harder(*excluded, margin) : margin;
+  }
+  if (excluded) return *excluded;
+  const auto score = [&](TokenId token) { return per_row_score(settings, e.reference[token], row, step, token); };
+  return margin_between(settings, e, naive_token, engine_token, std::abs(score(naive_token) - score(engine_token)));
+}
+
+}  // namespace kvproof
