@@ -1,0 +1,133 @@
+// kvproof-bench: the parts a generation is made of, each timed alone with Google Benchmark.
+//
+// The model is the one KVPROOF_BASE_DIR names, else the embedded configs/checkpoints/demo-d4.
+#include <ATen/ATen.h>
+#include <benchmark/benchmark.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "engine/error.h"
+#include "engine/generate/sampler.h"
+#include "engine/model/cost_model.h"
+#include "engine/model/model.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace kvproof {
+namespace {
+
+const Checkpoint& checkpoint() {
+  static const Checkpoint kCheckpoint = [] {
+    const char* dir = std::getenv("KVPROOF_BASE_DIR");
+    return load_checkpoint({.base_dir = dir ? dir : KVPROOF_SOURCE_DIR "/configs/checkpoints/demo-d4", .source = {}, .tag = {}, .step = {}});
+  }();
+  return kCheckpoint;
+}
+
+const Tokenizer& tokenizer() {
+  static const Tokenizer kTokenizer = Tokenizer::load(checkpoint().location.tokenizer_dir);
+  return kTokenizer;
+}
+
+const Model& model(const std::string& dtype) {
+  static std::map<std::string, std::unique_ptr<Model>> models;
+  auto& made = models[dtype];
+  if (!made) made = make_model(checkpoint(), {.backend = "auto", .dtype = dtype, .device = "cpu"});
+  return *made;
+}
+
+std::vector<int32_t> tokens(int64_t n) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>((i * 7919 + 13) % checkpoint().dims.vocab_size));
+  return ids;
+}
+
+void prefill(benchmark::State& state, const std::string& dtype) {
+  set_threads(static_cast<int>(state.range(1)));
+  const Model& m = model(dtype);
+  const TokenBatch prompt = TokenBatch::single(tokens(state.range(0)));
+  KVCache cache = m.new_cache(1, state.range(0));
+  for (auto _ : state) {
+    cache.reset();
+    benchmark::DoNotOptimize(m.forward(prompt, cache, LogitsAt::last));
+  }
+  state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(state.range(0)), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// One step at a fixed depth: the cache is cut back after each, which costs nothing.
+void decode(benchmark::State& state, const std::string& dtype) {
+  set_threads(static_cast<int>(state.range(1)));
+  const Model& m = model(dtype);
+  const int64_t depth = state.range(0), rows = state.range(2);
+  KVCache one = m.new_cache(1, depth + 1);
+  m.forward(TokenBatch::single(tokens(depth)), one, LogitsAt::last);
+  KVCache cache = one.clone_rows(std::vector<int64_t>(rows, 0), depth + 1);
+  const TokenBatch step = TokenBatch::column(std::vector<int32_t>(rows, 42));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(m.forward(step, cache, LogitsAt::last));
+    for (int64_t b = 0; b < rows; ++b) cache.truncate(b, depth);
+  }
+  state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// The naive path's last step after as many tokens.
+void recompute(benchmark::State& state, const std::string& dtype) {
+  set_threads(static_cast<int>(state.range(1)));
+  const Model& m = model(dtype);
+  const TokenBatch all = TokenBatch::single(tokens(state.range(0) + 1));
+  for (auto _ : state) benchmark::DoNotOptimize(m.forward(all, LogitsAt::all));
+}
+
+void sample(benchmark::State& state, SamplerSettings settings) {
+  const c10::InferenceMode guard;
+  const at::Tensor logits = at::sin(at::arange(state.range(0), at::kFloat) * 12.9898).mul_(8).unsqueeze(0);  // (1, V)
+  Sampler sampler(settings, NanochatProcedure::engine);
+  int64_t step = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(sampler.sample(logits, {0}, step++, 1));
+}
+
+void encode(benchmark::State& state, const std::string& piece) {
+  std::string text;
+  while (static_cast<int64_t>(text.size()) < state.range(0)) text += piece;
+  for (auto _ : state) benchmark::DoNotOptimize(tokenizer().encode(text));
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(text.size()));
+}
+
+void register_all() {
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    benchmark::RegisterBenchmark(("prefill/" + dtype).c_str(), prefill, dtype)
+        ->ArgNames({"tokens", "threads"})->ArgsProduct({{16, 128, 512}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(("decode/" + dtype).c_str(), decode, dtype)
+        ->ArgNames({"depth", "threads", "rows"})->ArgsProduct({{16, 128, 500}, {1, 2}, {1, 8}})->UseRealTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(("recompute/" + dtype).c_str(), recompute, dtype)
+        ->ArgNames({"depth", "threads"})->ArgsProduct({{16, 128, 500}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
+  }
+  const std::vector<int64_t> vocabularies = {2048, 32768};
+  benchmark::RegisterBenchmark("sample/greedy", sample, SamplerSettings{.temperature = 0})->ArgName("vocab")->ArgsProduct({vocabularies});
+  benchmark::RegisterBenchmark("sample/per_row", sample, SamplerSettings{.temperature = 1})->ArgName("vocab")->ArgsProduct({vocabularies});
+  benchmark::RegisterBenchmark("sample/per_row_top50", sample, SamplerSettings{.temperature = 1, .top_k = 50})
+      ->ArgName("vocab")->ArgsProduct({vocabularies});
+  benchmark::RegisterBenchmark("sample/nanochat", sample, SamplerSettings{.temperature = 1, .top_k = {}, .seed = 1, .mode = SamplerMode::nanochat})
+      ->ArgName("vocab")->ArgsProduct({vocabularies});
+  benchmark::RegisterBenchmark("tokenize/prose", encode, "And the LORD said unto Moses, 12 times 7 is 84. ")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark("tokenize/one_letter", encode, "a")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark("tokenize/spaces", encode, " ")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+}
+
+}  // namespace
+}  // namespace kvproof
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  try {
+    kvproof::register_all();
+    benchmark::RunSpecifiedBenchmarks();
+  } catch (const kvproof::Error& error) {
+    fprintf(stderr, "kvproof-bench: %s\n", error.what());
+    return 6;
+  }
+  return 0;
+}
