@@ -14,9 +14,9 @@ namespace kvproof {
 
 struct CheckpointSpec {
   std::string name;
-  std::string place;                    // file:line:column, for errors seen later
+  std::string place;                     // file:line:column, for errors seen later
   std::optional<std::string> synthetic;  // "d12" or "d4,vocab_size=2048": then nothing below but architecture
-  std::filesystem::path base_dir;       // absolute; relative paths in a file are relative to that file
+  std::filesystem::path base_dir;        // absolute; relative paths in a file are relative to that file
   std::optional<std::string> source, tag;
   std::optional<int64_t> step;
   std::map<std::string, std::string> architecture;
@@ -40,20 +40,20 @@ struct SamplerSpec {
   double temperature = 0;
   std::optional<int64_t> top_k;
   uint64_t seed = 42;
-  int64_t max_tokens = 64;   // 1 … 1048576
-  int64_t num_samples = 1;   // 1 … 4096
+  int64_t max_tokens = 64;  // 1 … 1048576
+  int64_t num_samples = 1;  // 1 … 4096
   Stop stop = Stop::automatic;
   std::string mode = "per_row";  // per_row | nanochat
   bool tools = true;
 };
 
 struct RunSpec {
-  std::string backend = "auto";  // auto | aten
-  std::string dtype = "auto";    // auto | float32 | bfloat16 | float16 | float64
-  std::string device = "auto";   // auto | cpu | cuda | mps
+  std::string backend = "auto";        // auto | aten
+  std::string dtype = "auto";          // auto | float32 | bfloat16 | float16 | float64
+  std::string device = "auto";         // auto | cpu | cuda | mps
   std::optional<int64_t> threads;      // absent: auto
   std::optional<int64_t> repetitions;  // absent: auto
-  std::string verify = "quick";  // quick | full | off
+  std::string verify = "quick";        // quick | full | off
 };
 
 struct NaiveSpec {
@@ -71,7 +71,7 @@ struct Config {
 
 /// One cell: a checkpoint, a prompt and every setting, after the sweep.
 struct Case {
-  std::string id;  // "demo/tool", with the swept keys appended: "demo/tool/run.dtype=bfloat16"
+  std::string id;                          // "demo/tool", with the swept keys appended: "demo/tool/run.dtype=bfloat16"
   std::size_t checkpoint = 0, prompt = 0;  // indices into LoadedConfig::checkpoints, prompts
   SamplerSpec sampler;
   RunSpec run;
@@ -80,16 +80,22 @@ struct Case {
 
 struct LoadedConfig {
   Config config;
-  std::vector<Case> cases;   // checkpoints × prompts × sweep, in file order; ids are unique
-  std::string resolved_json; // everything that was decided, keys in a fixed order; no absolute path of the machine
-  std::string hash;          // of resolved_json: 16 hex digits
+  std::vector<Case> cases;    // checkpoints × prompts × sweep, in file order; ids are unique
+  std::string resolved_json;  // everything that was decided, keys in a fixed order; no absolute path of the machine
+  std::string hash;           // FNV-1a (64 bits) of resolved_json: 16 hex digits
 };
 
-/// Reads, checks and expands a config.
+/// Reads, checks and expands a config. Later wins: defaults, the file's sampler, run and naive, a prompt's own, the sweep.
 ///
-/// file  the YAML; sets  "a.b=value" pairs of --set, in order; value is YAML
+/// file  the YAML; relative paths in it begin at its folder, "~/" at home
+/// sets  "a.b=value" pairs of --set, in order; value is YAML. A number is an index ("prompts.0.text=…"). A setting wins over
+///       the file and over what prompts say of their own; of a key that the file sweeps it is an error, and
+///       "sweep.run.dtype=[…]" is what helps. Relative paths begin at the file's folder here too
+/// A sweep is a grid, its first key slowest; `zip: [[keys], …]` in it makes keys advance together. Values are lists or ranges
+/// (64-1024*2, 1-8+1, 1-8). With prompt.length in it, which only synthetic prompts have, config.prompts holds one prompt for
+/// each length.
 /// throws ConfigError: unreadable file, YAML syntax, unknown key (with "did you mean"), wrong type, out of range, nothing
-///        to run, a name twice; place file:line:column
+///        to run, a name twice, more than 10,000 cases; place file:line:column, or "--set a.b"
 LoadedConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& sets = {});
 
 /// A config to start from, with comments; load_config accepts it.

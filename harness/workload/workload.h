@@ -18,9 +18,11 @@ struct Prompt {
 };
 
 /// Turns a prompt into ids: text and file as bos + text, chat as bos, one user turn, <|assistant_start|>; synthetic as
-/// exactly `length` ordinary tokens drawn from its seed (neighbours distinct, no special token), bos first.
+/// exactly `length` tokens, bos the first of them, the others ordinary ones drawn from its seed, neighbours distinct (the
+/// same on every machine).
 ///
-/// tokenizer   may be null: then chat, text and file are errors; synthetic draws from [0, vocab_size)
+/// tokenizer   may be null: then chat, text and file are errors; synthetic draws all from [0, vocab_size), without a bos
+/// vocab_size  of the model
 /// throws      ConfigError at the prompt's place: no tokenizer, an id outside the vocabulary, an empty prompt or file;
 ///             TokenizerError: invalid UTF-8, with the place
 Prompt resolve_prompt(const PromptSpec& spec, const Tokenizer* tokenizer, int64_t vocab_size);

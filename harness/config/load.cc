@@ -1,0 +1,161 @@
+// load_config: file, --set and defaults become checkpoints, prompts and cases.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "harness/config/config.h"
+#include "harness/config/entries.h"
+#include "harness/config/resolved.h"
+#include "harness/config/settings.h"
+#include "harness/config/sweep.h"
+#include "harness/config/tree.h"
+
+namespace kvproof {
+namespace config {
+namespace {
+
+constexpr std::size_t kMostCases = 10'000;
+/// Whoever types --set for a key expects it to be used; a sweep of the same key would take it over in silence.
+void check_not_swept(const Tree& root, const std::vector<Axis>& axes) {
+  const auto check = [&](const Tree* value, const std::string& key) {
+    if (!value || !value->place.starts_with("--set ")) return;
+    const Tree* swept = root.find({"sweep", key});
+    if (swept->key_place.starts_with("--set ")) return;  // both typed: the sweep is meant
+    fail(value->place, "",
+         fmt::format("{0} is swept at {1}; give its values instead: --set 'sweep.{0}=[…]'", key, swept->key_place));
+  };
+  for (const Axis& axis : axes) {
+    for (const std::string& key : axis.keys) {
+      const std::size_t dot = key.find('.');
+      const std::string section = key.substr(0, dot), name = key.substr(dot + 1);
+      if (section != "prompt") check(root.find({section, name}), key);
+      for (std::size_t i = 0; i < root.find({"prompts"})->children.size(); ++i) {
+        check(root.find({"prompts", std::to_string(i), section == "prompt" ? "synthetic" : section, name}), key);
+      }
+    }
+  }
+}
+
+void check_length_sweep(const Tree& root, const std::vector<PromptSpec>& prompts) {
+  const Tree& swept = *root.find({"sweep", "prompt.length"});
+  for (const PromptSpec& prompt : prompts) {
+    if (prompt.kind == PromptKind::synthetic) continue;
+    fail(swept.key_place, "sweep.prompt.length",
+         fmt::format(
+             "only synthetic prompts have a length to sweep, and \"{}\" at {} is none; give it a config of its own",
+             prompt.name, prompt.place));
+  }
+}
+
+/// How many cases there are. throws ConfigError where they are too many
+std::size_t count_cases(const Config& config, const std::vector<Axis>& axes, const Tree& root) {
+  std::size_t count = config.checkpoints.size() * config.prompts.size();
+  for (const Axis& axis : axes) count = std::min(count * axis.points.size(), kMostCases * kMostCases);  // no overflow
+  if (count <= kMostCases) return count;
+  const Tree* sweep = root.find({"sweep"});
+  fail(sweep ? sweep->place : root.place, sweep ? "sweep" : "",
+       count == kMostCases * kMostCases
+           ? fmt::format("far more than {} cases; sweep less in one file", kMostCases)
+           : fmt::format("{} cases, {} at most; sweep less in one file", count, kMostCases));
+}
+
+/// Turns checkpoints × prompts × axes into cases; a swept prompt length makes a prompt of its own.
+class Expansion {
+ public:
+  Expansion(LoadedConfig& loaded, const std::vector<Axis>& axes, const std::vector<Settings>& prompt_settings)
+      : loaded_(loaded), axes_(axes), settings_(prompt_settings), written_(loaded.config.prompts) {
+    if (is_swept(axes, "prompt.length")) loaded_.config.prompts.clear();
+  }
+
+  void run() {
+    for (std::size_t c = 0; c < loaded_.config.checkpoints.size(); ++c) {
+      for (std::size_t p = 0; p < written_.size(); ++p) {
+        std::vector<std::size_t> at(axes_.size(), 0);
+        do add_case(c, p, at);
+        while (advance(at));
+      }
+    }
+  }
+
+ private:
+  /// Counts up, the last axis fastest; false after the last point.
+  bool advance(std::vector<std::size_t>& at) const {
+    for (std::size_t a = axes_.size(); a-- > 0;) {
+      if (++at[a] < axes_[a].points.size()) return true;
+      at[a] = 0;
+    }
+    return false;
+  }
+
+  void add_case(std::size_t c, std::size_t p, const std::vector<std::size_t>& at) {
+    Settings settings = settings_[p];
+    std::string id = loaded_.config.checkpoints[c].name + "/" + written_[p].name;
+    std::size_t prompt = p;
+    for (std::size_t a = 0; a < axes_.size(); ++a) {
+      for (std::size_t k = 0; k < axes_[a].keys.size(); ++k) {
+        const std::string& key = axes_[a].keys[k];
+        const Json& value = axes_[a].points[at[a]][k];
+        if (key == "prompt.length") {
+          prompt = prompt_of_length(p, value);
+          id += "/" + key + "=" + value.dump();
+        } else {
+          store(settings, key, value);
+          id += "/" + key + "=" + spell(*find_setting(key), value);
+        }
+      }
+    }
+    loaded_.cases.push_back({std::move(id), c, prompt, settings.sampler, settings.run, settings.naive});
+  }
+
+  std::size_t prompt_of_length(std::size_t p, int64_t length) {
+    std::vector<PromptSpec>& prompts = loaded_.config.prompts;
+    const auto [found, is_new] = by_length_.emplace(std::pair(p, length), prompts.size());
+    if (is_new) {
+      PromptSpec& prompt = prompts.emplace_back(written_[p]);
+      prompt.length = length;
+      prompt.name += fmt::format("/prompt.length={}", length);
+    }
+    return found->second;
+  }
+
+  LoadedConfig& loaded_;
+  const std::vector<Axis>& axes_;
+  const std::vector<Settings>& settings_;
+  const std::vector<PromptSpec> written_;
+  std::map<std::pair<std::size_t, int64_t>, std::size_t> by_length_;
+};
+
+}  // namespace
+}  // namespace config
+
+LoadedConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& sets) {
+  config::Tree root = config::read_tree(file);
+  for (const std::string& set : sets) config::apply_set(root, set);
+  const config::Json given = config::read_value(config::config_field(), root, "");
+
+  const auto axes = config::sweep_axes(given.contains("sweep") ? given["sweep"] : config::Json(), root);
+  const bool length_is_swept = config::is_swept(axes, "prompt.length");
+  config::check_not_swept(root, axes);
+
+  LoadedConfig loaded;
+  loaded.config.file = file;
+  config::read_entries(loaded.config, given, root, length_is_swept);
+  if (length_is_swept) config::check_length_sweep(root, loaded.config.prompts);
+
+  config::Settings defaults;
+  config::overlay(defaults, given);
+  std::tie(loaded.config.sampler, loaded.config.run, loaded.config.naive) =
+      std::tie(defaults.sampler, defaults.run, defaults.naive);
+  std::vector<config::Settings> prompt_settings(loaded.config.prompts.size(), defaults);
+  for (std::size_t p = 0; p < prompt_settings.size(); ++p) config::overlay(prompt_settings[p], given["prompts"][p]);
+
+  loaded.cases.reserve(config::count_cases(loaded.config, axes, root));
+  loaded.resolved_json = config::resolved_json(given, loaded.config, prompt_settings, axes);
+  loaded.hash = config::fnv1a_hex(loaded.resolved_json);
+  config::Expansion(loaded, axes, prompt_settings).run();
+  return loaded;
+}
+
+}  // namespace kvproof
