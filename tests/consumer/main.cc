@@ -1,11 +1,16 @@
-#include <cstring>
+#include <iostream>
 
-#include "engine/error.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/generate/generator.h"
+#include "engine/model/model.h"
 
-int main() {
-  try {
-    throw kvproof::CapacityError("cache", "expected at most 8 positions, got 9");
-  } catch (const kvproof::Error& e) {
-    return std::strcmp(e.what(), "cache: expected at most 8 positions, got 9");
-  }
+int main(int argc, char** argv) {
+  using namespace kvproof;
+  const Checkpoint checkpoint = load_checkpoint({.base_dir = argv[1], .source = {}, .tag = {}, .step = {}});
+  const Tokenizer tokenizer = Tokenizer::load(checkpoint.location.tokenizer_dir);
+  const auto model = make_model(checkpoint);
+  GenerationRequest request{.prompt = {tokenizer.special().bos}, .max_tokens = 8, .sampler = {.temperature = 0}};
+  for (const TokenId id : tokenizer.encode("The capital of France is")) request.prompt.push_back(id);
+  const GenerationResult result = make_cached_engine(*model, &tokenizer)->generate(request);
+  std::cout << tokenizer.decode(result.rows[0].tokens) << '\n';
 }

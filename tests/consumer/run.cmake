@@ -15,4 +15,4 @@ run(${CMAKE_COMMAND} --install ${BUILD_DIR} --component engine --prefix ${work}/
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${work}/build -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER}
     "-DCMAKE_CXX_FLAGS=${FLAGS}" -D CMAKE_BUILD_TYPE=Release -D CMAKE_PREFIX_PATH=${work}/prefix)
 run(${CMAKE_COMMAND} --build ${work}/build)
-run(${work}/build/consumer)
+run(${work}/build/consumer ${SOURCE_DIR}/../../configs/checkpoints/demo-d4)
