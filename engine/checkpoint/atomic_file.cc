@@ -30,8 +30,10 @@ size_t AtomicFile::append(const void* data, size_t n) noexcept {
   size_t done = 0;
   while (done < n && error_ == 0) {
     const auto written = ::write(fd_, static_cast<const char*>(data) + done, std::min(n - done, kMost));
-    if (written >= 0) done += static_cast<size_t>(written);
-    else if (errno != EINTR) error_ = errno;
+    if (written >= 0)
+      done += static_cast<size_t>(written);
+    else if (errno != EINTR)
+      error_ = errno;
   }
   return done;
 }
@@ -55,7 +57,8 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::fail(int error) const {
-  throw CheckpointError(target_.string(), fmt::format("cannot be written: {}; nothing was left behind", std::strerror(error)));
+  throw CheckpointError(target_.string(),
+                        fmt::format("cannot be written: {}; nothing was left behind", std::strerror(error)));
 }
 
 void write_file(const std::filesystem::path& target, std::string_view bytes) {

@@ -10,8 +10,9 @@ namespace {
 
 constexpr const char* kPattern =
     R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)";
-constexpr const char* kSpecials[] = {"<|bos|>", "<|user_start|>", "<|user_end|>", "<|assistant_start|>", "<|assistant_end|>",
-                                     "<|python_start|>", "<|python_end|>", "<|output_start|>", "<|output_end|>"};
+constexpr const char* kSpecials[] = {"<|bos|>",           "<|user_start|>",   "<|user_end|>",   "<|assistant_start|>",
+                                     "<|assistant_end|>", "<|python_start|>", "<|python_end|>", "<|output_start|>",
+                                     "<|output_end|>"};
 
 constexpr size_t kBatch = 1000;  // items per SETITEMS, as Python's pickler
 
@@ -61,16 +62,18 @@ EncodingData byte_encoding(int64_t vocab_size) {
 std::string pickle_encoding(const EncodingData& encoding) {
   MemoPickle p;
   p.text("tiktoken.core"), p.text("Encoding");
-  p.writer.op(0x93), p.memoize();           // STACK_GLOBAL
-  p.writer.op(')').op(0x81), p.memoize();   // NEWOBJ
+  p.writer.op(0x93), p.memoize();          // STACK_GLOBAL
+  p.writer.op(')').op(0x81), p.memoize();  // NEWOBJ
   p.empty_dict();
   p.writer.op('(');
   p.text("name"), p.text(encoding.name);
   p.text("pat_str"), p.text(encoding.pattern);
   p.text("mergeable_ranks"), p.empty_dict();
-  p.set_items(encoding.ranks.size(), [&](size_t i) { p.bytes(encoding.ranks[i]), p.writer.integer(static_cast<int64_t>(i)); });
+  p.set_items(encoding.ranks.size(),
+              [&](size_t i) { p.bytes(encoding.ranks[i]), p.writer.integer(static_cast<int64_t>(i)); });
   p.text("special_tokens"), p.empty_dict();
-  p.set_items(encoding.specials.size(), [&](size_t i) { p.text(encoding.specials[i].first), p.writer.integer(encoding.specials[i].second); });
+  p.set_items(encoding.specials.size(),
+              [&](size_t i) { p.text(encoding.specials[i].first), p.writer.integer(encoding.specials[i].second); });
   p.writer.op('u').op('b').op('.');
 
   // Python frames what follows the protocol; one frame may be of any size.

@@ -38,8 +38,10 @@ StrictJson without_infinities(std::string_view text) {
       i += word->size() - 1;
       continue;
     }
-    if (in_string && text[i] == '\\' && i + 1 < text.size()) out.text += text[i++];
-    else if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\' && i + 1 < text.size())
+      out.text += text[i++];
+    else if (text[i] == '"')
+      in_string = !in_string;
     out.text += text[i];
   }
   return out;
@@ -55,28 +57,35 @@ class MetaReader {
       return json::parse(strict.text);
     } catch (const json::parse_error& error) {
       size_t at = std::min(error.byte > 0 ? error.byte - 1 : 0, strict.text.size());  // nlohmann counts from one
-      at -= static_cast<size_t>(std::count_if(strict.grown.begin(), strict.grown.end(), [&](size_t g) { return g <= at; }));
+      at -= static_cast<size_t>(
+          std::count_if(strict.grown.begin(), strict.grown.end(), [&](size_t g) { return g <= at; }));
       const auto before = text.substr(0, at);
       const auto line = std::count(before.begin(), before.end(), '\n') + 1;
       const auto column = at - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
       const auto found = at < text.size() ? quote(text.substr(at, 1)) : std::string("the end of the file");
-      throw CheckpointError(fmt::format("{}:{}:{}", place_, line, column), fmt::format("not valid JSON: unexpected {}; copy the file again", found));
+      throw CheckpointError(fmt::format("{}:{}:{}", place_, line, column),
+                            fmt::format("not valid JSON: unexpected {}; copy the file again", found));
     } catch (const json::exception& error) {  // numbers out of range
       throw CheckpointError(place_, fmt::format("not valid JSON: {}", error.what()));
     }
   }
 
   ModelDims dims(const json& meta, std::vector<std::string>& unknown) const {
-    if (!meta.is_object() || !meta.contains("model_config")) fail("model_config", "is missing; is this a meta_*.json of nanochat?");
+    if (!meta.is_object() || !meta.contains("model_config"))
+      fail("model_config", "is missing; is this a meta_*.json of nanochat?");
     const json& config = meta["model_config"];
     if (!config.is_object()) fail("model_config", fmt::format("expected an object, found {}", config.type_name()));
     ModelDims dims;
-    const std::array<std::pair<const char*, int64_t*>, 6> fields = {{
-        {"sequence_len", &dims.sequence_len}, {"vocab_size", &dims.vocab_size}, {"n_layer", &dims.n_layer},
-        {"n_head", &dims.n_head}, {"n_kv_head", &dims.n_kv_head}, {"n_embd", &dims.n_embd}}};
+    const std::array<std::pair<const char*, int64_t*>, 6> fields = {{{"sequence_len", &dims.sequence_len},
+                                                                     {"vocab_size", &dims.vocab_size},
+                                                                     {"n_layer", &dims.n_layer},
+                                                                     {"n_head", &dims.n_head},
+                                                                     {"n_kv_head", &dims.n_kv_head},
+                                                                     {"n_embd", &dims.n_embd}}};
     for (const auto& [key, value] : fields) *value = integer(config, key);
     if (const auto pattern = config.find("window_pattern"); pattern != config.end() && !pattern->is_null()) {
-      if (!pattern->is_string()) fail("model_config.window_pattern", fmt::format("expected a string, found {}", pattern->type_name()));
+      if (!pattern->is_string())
+        fail("model_config.window_pattern", fmt::format("expected a string, found {}", pattern->type_name()));
       dims.window_pattern = pattern->get<std::string>();
     }
     for (const auto& [key, value] : config.items()) {
@@ -101,8 +110,12 @@ class MetaReader {
   int64_t integer(const json& config, const std::string& key) const {
     const auto found = config.find(key);
     if (found == config.end()) fail("model_config." + key, "is missing; copy the meta file again or add the key");
-    if (!found->is_number_integer()) fail("model_config." + key, fmt::format("expected an integer, found {}", found->dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 40)));
-    if (found->is_number_unsigned() && found->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+    if (!found->is_number_integer())
+      fail("model_config." + key,
+           fmt::format("expected an integer, found {}",
+                       found->dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 40)));
+    if (found->is_number_unsigned() &&
+        found->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       fail("model_config." + key, fmt::format("expected an integer of 64 bits, found {}", found->dump()));
     }
     return found->get<int64_t>();
@@ -128,12 +141,13 @@ Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureO
   checkpoint.val_bpb = reader.val_bpb(meta);
 
   checkpoint.tensors = load_state_dict(location.model_file);
-  checkpoint.architecture = infer_architecture(checkpoint.dims, checkpoint.tensors, location.model_file.string(), overrides,
-                                               &checkpoint.inference);
+  checkpoint.architecture = infer_architecture(checkpoint.dims, checkpoint.tensors, location.model_file.string(),
+                                               overrides, &checkpoint.inference);
   if (!unknown.empty()) {
-    checkpoint.inference.ambiguities.push_back(
-        fmt::format("model_config has keys that nanochat did not have and that are ignored here: {}; if one matters, say so with "
-                    "--arch", listed(unknown, 8)));
+    checkpoint.inference.ambiguities.push_back(fmt::format(
+        "model_config has keys that nanochat did not have and that are ignored here: {}; if one matters, say so with "
+        "--arch",
+        listed(unknown, 8)));
   }
   return checkpoint;
 }

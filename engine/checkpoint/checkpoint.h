@@ -17,8 +17,8 @@ struct Checkpoint {
   Architecture architecture;
   Inference inference;
   std::optional<double> val_bpb;
-  std::string meta_json;        // the meta file as it stands; empty for a synthetic one
-  StateDict tensors;            // as stored: dtypes mixed, rows perhaps padded
+  std::string meta_json;  // the meta file as it stands; empty for a synthetic one
+  StateDict tensors;      // as stored: dtypes mixed, rows perhaps padded
 };
 
 /// Finds, maps, classifies and checks a checkpoint. Reads Infinity and NaN in the meta file as Python writes them.
@@ -37,6 +37,7 @@ Checkpoint synthesize_checkpoint(const std::string& spec, const ArchitectureOver
 /// Writes a checkpoint as a nanochat base directory: <dir>/base_checkpoints/<tag>/{model,meta}_<step>, and a small
 /// byte-level tokenizer/ whose size is vocab_size where that allows one. Refuses to overwrite.
 /// throws CheckpointError
-void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& base_dir, const std::string& tag, int64_t step);
+void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& base_dir, const std::string& tag,
+                     int64_t step);
 
 }  // namespace kvproof

@@ -26,4 +26,12 @@ inline constexpr std::array<StoredDtype, 10> kStoredDtypes = {{
     {"BoolStorage", "bool", c10::ScalarType::Bool},
 }};
 
+/// "float32" and so on; LibTorch's own name for a dtype that is not in the table.
+inline const char* dtype_name(c10::ScalarType type) {
+  for (const auto& dtype : kStoredDtypes) {
+    if (dtype.type == type) return dtype.name;
+  }
+  return c10::toString(type);
+}
+
 }  // namespace kvproof

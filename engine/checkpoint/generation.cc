@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/checkpoint/dtype.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
 
@@ -32,13 +33,13 @@ struct Generation {
   const char* rope_table_dtype;
 };
 constexpr std::array<Generation, 7> kGenerations = {{
-    {"2025-10", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},           // 3a5e0bc
-    {"2025-12", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},           // f1bf69d: padded vocabulary
-    {"2025-10/2025-12", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},   // where padding cannot tell
-    {"2026-01", 1e4, 1, ShortWindow::kHalf, true, 0, 0, false, "bfloat16"},            // aa530cd; windows fbc1484
-    {"2026-02", 1e4, 1, ShortWindow::kHalf, true, 32, 2, false, "bfloat16"},           // e85db6b
-    {"2026-03a", 1e5, 1.15, ShortWindow::kThird, true, 12, 3, false, "compute"},       // 6ed7d1d
-    {"head", 1e5, 1.2, ShortWindow::kQuarter, true, 12, 3, true, "compute"},           // a825e63 = 2026-03b
+    {"2025-10", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},          // 3a5e0bc
+    {"2025-12", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},          // f1bf69d: padded vocabulary
+    {"2025-10/2025-12", 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "bfloat16"},  // where padding cannot tell
+    {"2026-01", 1e4, 1, ShortWindow::kHalf, true, 0, 0, false, "bfloat16"},           // aa530cd; windows fbc1484
+    {"2026-02", 1e4, 1, ShortWindow::kHalf, true, 32, 2, false, "bfloat16"},          // e85db6b
+    {"2026-03a", 1e5, 1.15, ShortWindow::kThird, true, 12, 3, false, "compute"},      // 6ed7d1d
+    {"head", 1e5, 1.2, ShortWindow::kQuarter, true, 12, 3, true, "compute"},          // a825e63 = 2026-03b
 }};
 constexpr const char* kHeadAlias = "2026-03b";
 
@@ -57,10 +58,14 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t short_window_of(ShortWindow rule, int64_t sequence_len) {
   switch (rule) {
-    case ShortWindow::kNone: return kUnlimited;
-    case ShortWindow::kHalf: return sequence_len / 2;
-    case ShortWindow::kThird: return ceil_div(ceil_div(sequence_len, 3), 128) * 128;
-    case ShortWindow::kQuarter: return ceil_div(ceil_div(sequence_len, 4), 128) * 128;
+    case ShortWindow::kNone:
+      return kUnlimited;
+    case ShortWindow::kHalf:
+      return sequence_len / 2;
+    case ShortWindow::kThird:
+      return ceil_div(ceil_div(sequence_len, 3), 128) * 128;
+    case ShortWindow::kQuarter:
+      return ceil_div(ceil_div(sequence_len, 4), 128) * 128;
   }
   return kUnlimited;
 }
@@ -77,26 +82,32 @@ bool is_window_pattern(const std::string& text) {
 void set_window_pattern(Architecture& a, const std::string& pattern, const ModelDims& dims) {
   a.window_pattern = upper(pattern);
   a.long_window = pattern.empty() ? kUnlimited : dims.sequence_len;
-  a.short_window = pattern.empty() ? kUnlimited : short_window_of(generation_named(a.generation).short_window, dims.sequence_len);
+  a.short_window =
+      pattern.empty() ? kUnlimited : short_window_of(generation_named(a.generation).short_window, dims.sequence_len);
 }
 
 // --- which generation ---------------------------------------------------------------------------------------------
 
 bool has_name_with(const StateDict& tensors, std::string_view part) {
-  return std::any_of(tensors.begin(), tensors.end(), [&](const auto& item) { return item.first.find(part) != std::string::npos; });
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const auto& item) { return item.first.find(part) != std::string::npos; });
 }
 
 // Designs that nanochat tried for some days each; their code is gone and nothing here runs them.
 void refuse_experiments(const StateDict& tensors, const std::string& place) {
   const auto refuse = [&](const char* what) {
-    throw CheckpointError(place, fmt::format("an experimental design of nanochat that is not supported: {}; use a checkpoint of "
-                                             "another commit", what));
+    throw CheckpointError(
+        place, fmt::format("an experimental design of nanochat that is not supported: {}; use a checkpoint of "
+                           "another commit",
+                           what));
   };
   if (has_name_with(tensors, "bigram_")) refuse("bigram_embed with bigram_lambdas (commits 59e36cc, c8d93be)");
   if (!has_name_with(tensors, "v0_lambdas")) return;
-  if (has_name_with(tensors, "value_embed_A")) refuse("value_embed_A and value_embed_B with v0_lambdas (commit e3f58b8)");
+  if (has_name_with(tensors, "value_embed_A"))
+    refuse("value_embed_A and value_embed_B with v0_lambdas (commit e3f58b8)");
   if (has_name_with(tensors, "value_embed.")) refuse("one value_embed with v0_lambdas (commit 0b58d70)");
-  if (has_name_with(tensors, "value_embeds.")) refuse("value_embeds on all layers with v0_lambdas and no ve_gate (commit 9a88194)");
+  if (has_name_with(tensors, "value_embeds."))
+    refuse("value_embeds on all layers with v0_lambdas and no ve_gate (commit 9a88194)");
 }
 
 struct Verdict {
@@ -110,8 +121,10 @@ Verdict classify(const ModelDims& dims, const StateDict& tensors, const std::str
     const int64_t channels = tensor.dim() == 2 ? tensor.size(1) : 0;
     if (channels == 32) return {"2026-02", "ve_gate.weight reads 32 channels"};
     if (channels == 12) return {"2026-03a", "ve_gate.weight reads 12 channels, and there is no smear_gate.weight"};
-    throw CheckpointError(place, fmt::format("tensor {}: expected shape (n_kv_head, 12) or (n_kv_head, 32), found {}; this is no "
-                                             "known generation of nanochat", quote(name), shape_text(tensor.sizes().vec())));
+    throw CheckpointError(
+        place, fmt::format("tensor {}: expected shape (n_kv_head, 12) or (n_kv_head, 32), found {}; this is no "
+                           "known generation of nanochat",
+                           quote(name), shape_text(tensor.sizes().vec())));
   }
   if (tensors.count("resid_lambdas")) return {"2026-01", "resid_lambdas is present, ve_gate.weight is not"};
   const std::string without = "there is no resid_lambdas";
@@ -122,7 +135,8 @@ Verdict classify(const ModelDims& dims, const StateDict& tensors, const std::str
     return {"2025-12", fmt::format("{}, and wte has {} rows for a vocabulary of {}", without, rows, dims.vocab_size)};
   }
   if (dims.vocab_size % 64 != 0) return {"2025-10", without + ", and wte is not padded to a multiple of 64"};
-  return {"2025-10/2025-12", without + "; the two are the same, and vocab_size is a multiple of 64, so padding cannot tell"};
+  return {"2025-10/2025-12",
+          without + "; the two are the same, and vocab_size is a multiple of 64, so padding cannot tell"};
 }
 
 // --- tensors ------------------------------------------------------------------------------------------------------
@@ -142,7 +156,8 @@ std::string tensor_fault(const std::string& name, const at::Tensor& tensor, cons
     return fmt::format("{} has shape {}, expected {}{}", name, shape_text(found), shape_text(expected),
                        is_vocabulary(name) ? " or more rows" : "");
   }
-  if (!tensor.is_floating_point()) return fmt::format("{} has dtype {}, expected floating point", name, c10::toString(tensor.scalar_type()));
+  if (!tensor.is_floating_point())
+    return fmt::format("{} has dtype {}, expected floating point", name, dtype_name(tensor.scalar_type()));
   return "";
 }
 
@@ -159,15 +174,18 @@ void check_tensors(const Architecture& a, const ModelDims& dims, const StateDict
     if (!expected.count(name)) faults.push_back(quote(name) + " is unknown");
   }
   if (faults.empty()) return;
-  throw CheckpointError(place, fmt::format("its tensors do not fit generation {} ({}): {}; check model_config in the meta file, or "
-                                           "name the generation with --arch generation=…", a.generation, reason, listed(faults, 4)));
+  throw CheckpointError(
+      place, fmt::format("its tensors do not fit generation {} ({}): {}; check model_config in the meta file, or "
+                         "name the generation with --arch generation=…",
+                         a.generation, reason, listed(faults, 4)));
 }
 
 void check_channels(const Architecture& a, const ModelDims& dims, const std::string& place) {
   const int64_t needed = std::max(a.has_smear ? kSmearChannels : 0, a.ve_gate_channels);
   if (dims.n_embd < needed) {
-    throw CheckpointError(place, fmt::format("model_config.n_embd: expected at least {}, which the gates of generation {} read, found {}",
-                                             needed, a.generation, dims.n_embd));
+    throw CheckpointError(
+        place, fmt::format("model_config.n_embd: expected at least {}, which the gates of generation {} read, found {}",
+                           needed, a.generation, dims.n_embd));
   }
 }
 
@@ -189,11 +207,16 @@ double number_override(const std::string& key, const std::string& text, double l
 
 void apply_override(Architecture& a, const std::string& key, const std::string& value, const ModelDims& dims) {
   static const std::array<const char*, 5> kTableDtypes = {"compute", "bfloat16", "float16", "float32", "float64"};
-  if (key == "rope_base") a.rope_base = number_override(key, value, 1.0001, 1e12);
-  else if (key == "qk_scale") a.qk_scale = number_override(key, value, 1e-6, 1e6);
-  else if (key == "softcap") a.softcap = number_override(key, value, 1e-3, 1e9);
-  else if (key == "ve_gate_scale") a.ve_gate_scale = number_override(key, value, -1e6, 1e6);
-  else if (key == "norm_eps") a.norm_eps = number_override(key, value, 0, 1);
+  if (key == "rope_base")
+    a.rope_base = number_override(key, value, 1.0001, 1e12);
+  else if (key == "qk_scale")
+    a.qk_scale = number_override(key, value, 1e-6, 1e6);
+  else if (key == "softcap")
+    a.softcap = number_override(key, value, 1e-3, 1e9);
+  else if (key == "ve_gate_scale")
+    a.ve_gate_scale = number_override(key, value, -1e6, 1e6);
+  else if (key == "norm_eps")
+    a.norm_eps = number_override(key, value, 0, 1);
   else if (key == "rope_table_dtype") {
     if (std::find(kTableDtypes.begin(), kTableDtypes.end(), value) == kTableDtypes.end()) {
       fail_override(key, fmt::format("one of {}", fmt::join(kTableDtypes, ", ")), value);
@@ -207,12 +230,14 @@ void apply_override(Architecture& a, const std::string& key, const std::string& 
     if (window != std::floor(window)) fail_override(key, "a whole number", value);
     a.short_window = static_cast<int64_t>(window);
   } else if (key != "generation") {
-    throw ArgumentError("architecture." + key, "unknown key; known are generation, rope_base, qk_scale, window_pattern, "
-                                               "short_window, softcap, ve_gate_scale, rope_table_dtype, norm_eps");
+    throw ArgumentError("architecture." + key,
+                        "unknown key; known are generation, rope_base, qk_scale, window_pattern, "
+                        "short_window, softcap, ve_gate_scale, rope_table_dtype, norm_eps");
   }
 }
 
-void apply_overrides(Architecture& a, const ArchitectureOverrides& overrides, const ModelDims& dims, const std::string& place) {
+void apply_overrides(Architecture& a, const ArchitectureOverrides& overrides, const ModelDims& dims,
+                     const std::string& place) {
   // The pattern first: it sets the short window that short_window may then replace.
   if (const auto pattern = overrides.find("window_pattern"); pattern != overrides.end()) {
     apply_override(a, pattern->first, pattern->second, dims);
@@ -221,27 +246,32 @@ void apply_overrides(Architecture& a, const ArchitectureOverrides& overrides, co
     if (key != "window_pattern") apply_override(a, key, value, dims);
   }
   if (a.window_pattern.find('S') != std::string::npos && a.short_window == kUnlimited) {
-    const auto message = fmt::format("window_pattern {} has short windows, but generation {} has none; add --arch short_window=N",
-                                     a.window_pattern, a.generation);
+    const auto message =
+        fmt::format("window_pattern {} has short windows, but generation {} has none; add --arch short_window=N",
+                    a.window_pattern, a.generation);
     if (overrides.count("window_pattern")) throw ArgumentError("architecture.window_pattern", message);
     throw CheckpointError(place, message);
   }
 }
 
-std::vector<std::string> ambiguities_of(const Architecture& a, const ModelDims& dims, const ArchitectureOverrides& overrides) {
+std::vector<std::string> ambiguities_of(const Architecture& a, const ModelDims& dims,
+                                        const ArchitectureOverrides& overrides) {
   std::vector<std::string> lines;
   if (a.generation == "2026-02" && !overrides.count("softcap")) {
-    lines.push_back("softcap 15 or 20: nanochat had 20 from 2026-03-02 to 2026-03-09 with the same keys; assumed 15, else "
-                    "--arch softcap=20");
+    lines.push_back(
+        "softcap 15 or 20: nanochat had 20 from 2026-03-02 to 2026-03-09 with the same keys; assumed 15, else "
+        "--arch softcap=20");
   }
   if (a.generation == "2026-02" && !overrides.count("rope_table_dtype")) {
-    lines.push_back("rope_table_dtype bfloat16 or compute: nanochat changed it on 2026-03-04 with the same keys; assumed bfloat16, "
-                    "else --arch rope_table_dtype=compute");
+    lines.push_back(
+        "rope_table_dtype bfloat16 or compute: nanochat changed it on 2026-03-04 with the same keys; assumed bfloat16, "
+        "else --arch rope_table_dtype=compute");
   }
   if (!dims.window_pattern && !overrides.count("window_pattern")) {
-    lines.push_back(fmt::format("window_pattern absent or L: the code that trained it had unlimited attention, today's nanochat would "
-                                "read L, which differs past {} tokens; assumed unlimited, else --arch window_pattern=L",
-                                dims.sequence_len));
+    lines.push_back(fmt::format(
+        "window_pattern absent or L: the code that trained it had unlimited attention, today's nanochat would "
+        "read L, which differs past {} tokens; assumed unlimited, else --arch window_pattern=L",
+        dims.sequence_len));
   }
   return lines;
 }
@@ -250,7 +280,8 @@ std::vector<std::string> ambiguities_of(const Architecture& a, const ModelDims& 
 
 void check_dims(const ModelDims& dims, const std::string& place) {
   const auto check = [&](const char* key, bool good, const std::string& expected, const auto& found) {
-    if (!good) throw CheckpointError(place, fmt::format("model_config.{}: expected {}, found {}", key, expected, found));
+    if (!good)
+      throw CheckpointError(place, fmt::format("model_config.{}: expected {}, found {}", key, expected, found));
   };
   // Far beyond any nanochat, and small enough that no product of two overflows.
   const auto bounded = [&](const char* key, int64_t value, int64_t most) {
@@ -265,7 +296,8 @@ void check_dims(const ModelDims& dims, const std::string& place) {
   check("n_embd", dims.n_embd % dims.n_head == 0, fmt::format("a multiple of n_head {}", dims.n_head), dims.n_embd);
   const int64_t head_dim = dims.n_embd / dims.n_head;
   check("n_embd", head_dim % 2 == 0, "an even number of channels per head, which rotary pairs need", head_dim);
-  check("n_head", dims.n_head % dims.n_kv_head == 0, fmt::format("a multiple of n_kv_head {}", dims.n_kv_head), dims.n_head);
+  check("n_head", dims.n_head % dims.n_kv_head == 0, fmt::format("a multiple of n_kv_head {}", dims.n_kv_head),
+        dims.n_head);
   if (dims.window_pattern) {
     check("window_pattern", is_window_pattern(*dims.window_pattern), "letters S and L", quote(*dims.window_pattern));
   }

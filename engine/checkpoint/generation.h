@@ -23,21 +23,21 @@ struct ModelDims {
 
 /// Everything about the forward pass that neither the sizes nor the weights say.
 struct Architecture {
-  std::string generation;           // "2025-10/2025-12", "2026-01", "2026-02", "2026-03a", "head"
+  std::string generation;  // "2025-10/2025-12", "2026-01", "2026-02", "2026-03a", "head"
   double rope_base = 0;
-  double qk_scale = 0;              // q and k are multiplied by it after QK-norm
-  std::string window_pattern;       // upper case "SSSL"; empty: unlimited
+  double qk_scale = 0;                // q and k are multiplied by it after QK-norm
+  std::string window_pattern;         // upper case "SSSL"; empty: unlimited
   int64_t short_window = kUnlimited;  // an S layer sees this many keys back, and its own
   int64_t long_window = kUnlimited;   // an L layer: sequence_len where a pattern is present
   double softcap = 0;
-  bool has_lambdas = false;         // resid_lambdas, x0_lambdas
-  bool has_smear = false;           // smear_gate, smear_lambda
-  bool has_backout = false;         // backout_lambda
-  bool has_value_embeds = false;    // on layers with i % 2 == (n_layer - 1) % 2
-  int64_t ve_gate_channels = 0;     // the gate reads the first so many channels
-  double ve_gate_scale = 0;         // gate = scale * sigmoid(...)
-  std::string rope_table_dtype;     // "compute", or "bfloat16", "float16", "float32", "float64"
-  double norm_eps = 0;              // 2^-23, float32's epsilon
+  bool has_lambdas = false;       // resid_lambdas, x0_lambdas
+  bool has_smear = false;         // smear_gate, smear_lambda
+  bool has_backout = false;       // backout_lambda
+  bool has_value_embeds = false;  // on layers with i % 2 == (n_layer - 1) % 2
+  int64_t ve_gate_channels = 0;   // the gate reads the first so many channels
+  double ve_gate_scale = 0;       // gate = scale * sigmoid(...)
+  std::string rope_table_dtype;   // "compute", or "bfloat16", "float16", "float32", "float64"
+  double norm_eps = 0;            // 2^-23, float32's epsilon
 };
 
 /// What was found out about a checkpoint, and what it cannot say.

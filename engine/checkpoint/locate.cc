@@ -21,15 +21,17 @@ struct Source {
   const char* folder;
 };
 // In the order of preference: the most trained first.
-constexpr std::array<Source, 4> kSources = {{
-    {"sft", "chatsft_checkpoints"}, {"rl", "chatrl_checkpoints"}, {"mid", "mid_checkpoints"}, {"base", "base_checkpoints"}}};
+constexpr std::array<Source, 4> kSources = {{{"sft", "chatsft_checkpoints"},
+                                             {"rl", "chatrl_checkpoints"},
+                                             {"mid", "mid_checkpoints"},
+                                             {"base", "base_checkpoints"}}};
 
 constexpr size_t kListed = 8;  // names in one message
 
 struct TagFolder {
   std::string name;
   fs::file_time_type modified;
-  std::set<int64_t> steps;            // with both files
+  std::set<int64_t> steps;             // with both files
   std::vector<std::string> leftovers;  // a model or a meta file alone
 };
 
@@ -88,8 +90,10 @@ TagFolder scan_tag(const fs::path& folder) {
     const auto step = step_of(name);
     if (!step) continue;
     const std::string meta = meta_name(*step);
-    if (is_filled_file(folder / name) && is_filled_file(folder / meta)) tag.steps.insert(*step);
-    else tag.leftovers.push_back(is_filled_file(folder / name) ? name + " without " + meta : name + " is empty");
+    if (is_filled_file(folder / name) && is_filled_file(folder / meta))
+      tag.steps.insert(*step);
+    else
+      tag.leftovers.push_back(is_filled_file(folder / name) ? name + " without " + meta : name + " is empty");
   }
   return tag;
 }
@@ -125,14 +129,17 @@ std::optional<std::string> depth_of(const std::string& name) {
   return name.substr(begin, end - begin);
 }
 
-bool smaller_depth(const std::string& a, const std::string& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; }
+bool smaller_depth(const std::string& a, const std::string& b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
 
 const SourceFolder* choose_source(const std::vector<SourceFolder>& sources, const CheckpointRequest& request,
                                   std::vector<std::string>& guesses) {
   std::vector<const SourceFolder*> present;
   for (const auto& source : sources) {
     const bool wanted = !request.source || *request.source == source.source.name;
-    const bool has_one = std::any_of(source.tags.begin(), source.tags.end(), [&](const auto& tag) { return fits(tag, request); });
+    const bool has_one =
+        std::any_of(source.tags.begin(), source.tags.end(), [&](const auto& tag) { return fits(tag, request); });
     if (wanted && has_one) present.push_back(&source);
   }
   if (present.empty()) return nullptr;
@@ -145,7 +152,8 @@ const SourceFolder* choose_source(const std::vector<SourceFolder>& sources, cons
   return present.front();
 }
 
-const TagFolder& choose_tag(const SourceFolder& source, const CheckpointRequest& request, std::vector<std::string>& guesses) {
+const TagFolder& choose_tag(const SourceFolder& source, const CheckpointRequest& request,
+                            std::vector<std::string>& guesses) {
   std::vector<const TagFolder*> fitting, numbered;
   std::vector<std::string> names, skipped;
   for (const auto& tag : source.tags) {
@@ -220,7 +228,8 @@ std::string describe_request(const CheckpointRequest& request) {
   return parts.empty() ? "no checkpoint" : fmt::format("no checkpoint with {}", fmt::join(parts, ", "));
 }
 
-[[noreturn]] void fail_not_found(const BaseDir& base, const std::vector<SourceFolder>& sources, const CheckpointRequest& request) {
+[[noreturn]] void fail_not_found(const BaseDir& base, const std::vector<SourceFolder>& sources,
+                                 const CheckpointRequest& request) {
   std::vector<std::string> searched, complete, leftovers;
   std::string flags;
   for (const auto& source : sources) {
@@ -232,7 +241,8 @@ std::string describe_request(const CheckpointRequest& request) {
         complete.push_back(fmt::format("{}/{} step {}", source.source.name, tag.name, step));
         if (flags.empty()) flags = fmt::format("--source {} --tag {} --step {}", source.source.name, tag.name, step);
       }
-      for (const auto& file : tag.leftovers) leftovers.push_back(fmt::format("{}/{}/{}", source.source.folder, tag.name, file));
+      for (const auto& file : tag.leftovers)
+        leftovers.push_back(fmt::format("{}/{}/{}", source.source.folder, tag.name, file));
     }
   }
   std::string message = fmt::format("{}: searched {}", describe_request(request), fmt::join(searched, ", "));
@@ -243,7 +253,8 @@ std::string describe_request(const CheckpointRequest& request) {
     const auto names = names_in(base.path);
     message += fmt::format("; the folder holds {}", names.empty() ? "nothing" : listed(names, kListed));
     const auto hint = inner_folder_hint(base.path);
-    message += hint.empty() ? "; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir" : hint;
+    message +=
+        hint.empty() ? "; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir" : hint;
   }
   throw CheckpointError(base.path.string() + base.origin, message);
 }
@@ -264,9 +275,10 @@ CheckpointLocation locate_checkpoint(const CheckpointRequest& request) {
   check_request(request);
   const BaseDir base = base_dir_of(request);
   if (!is_folder(base.path)) {
-    throw CheckpointError(base.path.string() + base.origin,
-                          "no such folder; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir, "
-                          "or set NANOCHAT_BASE_DIR");
+    throw CheckpointError(
+        base.path.string() + base.origin,
+        "no such folder; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir, "
+        "or set NANOCHAT_BASE_DIR");
   }
   const auto sources = scan(base.path);
   CheckpointLocation location;

@@ -22,20 +22,69 @@ constexpr size_t kMaxGlobal = 200;  // bytes of a global's name; each object mad
 
 // The names are those of Python's pickletools.
 enum Opcode : uint8_t {
-  kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kDup = '2', kBinBytes = 'B', kShortBinBytes = 'C',
-  kBinFloat = 'G', kBinInt = 'J', kBinInt1 = 'K', kBinInt2 = 'M', kNone = 'N', kBinPersId = 'Q', kReduce = 'R',
-  kBinString = 'T', kShortBinString = 'U', kBinUnicode = 'X', kAppend = 'a', kBuild = 'b', kGlobal = 'c', kDict = 'd',
-  kAppends = 'e', kBinGet = 'h', kLongBinGet = 'j', kList = 'l', kBinPut = 'q', kLongBinPut = 'r', kSetItem = 's',
-  kTuple = 't', kSetItems = 'u', kEmptyDict = '}', kEmptyList = ']', kEmptyTuple = ')', kProto = 0x80, kNewObj = 0x81,
-  kTuple1 = 0x85, kTuple2 = 0x86, kTuple3 = 0x87, kNewTrue = 0x88, kNewFalse = 0x89, kLong1 = 0x8a, kLong4 = 0x8b,
-  kShortBinUnicode = 0x8c, kBinUnicode8 = 0x8d, kBinBytes8 = 0x8e, kEmptySet = 0x8f, kAddItems = 0x90,
-  kFrozenSet = 0x91, kNewObjEx = 0x92, kStackGlobal = 0x93, kMemoize = 0x94, kFrame = 0x95, kByteArray8 = 0x96,
+  kMark = '(',
+  kStop = '.',
+  kPop = '0',
+  kPopMark = '1',
+  kDup = '2',
+  kBinBytes = 'B',
+  kShortBinBytes = 'C',
+  kBinFloat = 'G',
+  kBinInt = 'J',
+  kBinInt1 = 'K',
+  kBinInt2 = 'M',
+  kNone = 'N',
+  kBinPersId = 'Q',
+  kReduce = 'R',
+  kBinString = 'T',
+  kShortBinString = 'U',
+  kBinUnicode = 'X',
+  kAppend = 'a',
+  kBuild = 'b',
+  kGlobal = 'c',
+  kDict = 'd',
+  kAppends = 'e',
+  kBinGet = 'h',
+  kLongBinGet = 'j',
+  kList = 'l',
+  kBinPut = 'q',
+  kLongBinPut = 'r',
+  kSetItem = 's',
+  kTuple = 't',
+  kSetItems = 'u',
+  kEmptyDict = '}',
+  kEmptyList = ']',
+  kEmptyTuple = ')',
+  kProto = 0x80,
+  kNewObj = 0x81,
+  kTuple1 = 0x85,
+  kTuple2 = 0x86,
+  kTuple3 = 0x87,
+  kNewTrue = 0x88,
+  kNewFalse = 0x89,
+  kLong1 = 0x8a,
+  kLong4 = 0x8b,
+  kShortBinUnicode = 0x8c,
+  kBinUnicode8 = 0x8d,
+  kBinBytes8 = 0x8e,
+  kEmptySet = 0x8f,
+  kAddItems = 0x90,
+  kFrozenSet = 0x91,
+  kNewObjEx = 0x92,
+  kStackGlobal = 0x93,
+  kMemoize = 0x94,
+  kFrame = 0x95,
+  kByteArray8 = 0x96,
 };
 
 template <class F>
 void for_each_child(PickleValue& value, const F& f) {
-  const auto all = [&](auto& items) { for (auto& item : items) f(item); };
-  const auto pairs = [&](auto& items) { for (auto& [key, item] : items) f(key), f(item); };
+  const auto all = [&](auto& items) {
+    for (auto& item : items) f(item);
+  };
+  const auto pairs = [&](auto& items) {
+    for (auto& [key, item] : items) f(key), f(item);
+  };
   if (auto* tuple = std::get_if<PickleTuple>(&value.data)) all(tuple->items);
   if (auto* list = std::get_if<PickleList>(&value.data)) all(list->items);
   if (auto* dict = std::get_if<PickleDict>(&value.data)) pairs(dict->items);
@@ -90,14 +139,17 @@ class Unpickler {
     if (opcode == kEmptySet || opcode == kAddItems || opcode == kFrozenSet) {
       fail("a set is not supported; only None, bool, int, float, str, bytes, tuple, list and dict are");
     }
-    fail(fmt::format("opcode 0x{:02x} is not what Python writes for plain data in protocols 2 to 5; the file is damaged, "
-                     "or was written with another protocol", opcode));
+    fail(fmt::format(
+        "opcode 0x{:02x} is not what Python writes for plain data in protocols 2 to 5; the file is damaged, "
+        "or was written with another protocol",
+        opcode));
   }
 
   // Bounds what a small file can make of itself by sharing.
   void spend(size_t opcodes) {
     opcodes_ += opcodes;
-    if (opcodes_ > kMaxOpcodes) fail(fmt::format("more than {} opcodes; no tokenizer or index of tensors needs so many", kMaxOpcodes));
+    if (opcodes_ > kMaxOpcodes)
+      fail(fmt::format("more than {} opcodes; no tokenizer or index of tensors needs so many", kMaxOpcodes));
   }
 
   void check_protocol() {
@@ -140,7 +192,9 @@ class Unpickler {
   }
 
   template <class T>
-  void push(T value) { stack_.push_back(make(std::move(value))); }
+  void push(T value) {
+    stack_.push_back(make(std::move(value)));
+  }
 
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
 
@@ -167,7 +221,7 @@ class Unpickler {
   template <class T>
   T& expect(const PickleRef& value, const char* opcode, const char* expected) {
     T* held = std::get_if<T>(&value->data);
-    if (!held) fail(fmt::format("{} needs a {}, found {}; the file is damaged", opcode, expected, value->type_name()));
+    if (!held) fail(fmt::format("{} needs {}, found {}; the file is damaged", opcode, expected, value->type_name()));
     return *held;
   }
 
@@ -175,21 +229,38 @@ class Unpickler {
 
   bool scalar(uint8_t opcode) {
     switch (opcode) {
-      case kNone: push(PickleNone{}); return true;
-      case kNewTrue: push(true); return true;
-      case kNewFalse: push(false); return true;
-      case kBinInt: push(int64_t{static_cast<int32_t>(little_endian(4))}); return true;
-      case kBinInt1: push(static_cast<int64_t>(little_endian(1))); return true;
-      case kBinInt2: push(static_cast<int64_t>(little_endian(2))); return true;
-      case kLong1: push(long_integer(little_endian(1))); return true;
-      case kLong4: push(long_integer(little_endian(4))); return true;
+      case kNone:
+        push(PickleNone{});
+        return true;
+      case kNewTrue:
+        push(true);
+        return true;
+      case kNewFalse:
+        push(false);
+        return true;
+      case kBinInt:
+        push(int64_t{static_cast<int32_t>(little_endian(4))});
+        return true;
+      case kBinInt1:
+        push(static_cast<int64_t>(little_endian(1)));
+        return true;
+      case kBinInt2:
+        push(static_cast<int64_t>(little_endian(2)));
+        return true;
+      case kLong1:
+        push(long_integer(little_endian(1)));
+        return true;
+      case kLong4:
+        push(long_integer(little_endian(4)));
+        return true;
       case kBinFloat: {
         uint64_t bits = 0;  // big endian, the only such number in a pickle
         for (const char c : take(8)) bits = bits << 8 | static_cast<uint8_t>(c);
         push(std::bit_cast<double>(bits));
         return true;
       }
-      default: return false;
+      default:
+        return false;
     }
   }
 
@@ -203,13 +274,29 @@ class Unpickler {
 
   bool text(uint8_t opcode) {
     switch (opcode) {
-      case kShortBinUnicode: case kShortBinString: push_text(take(little_endian(1))); return true;
-      case kBinUnicode: case kBinString: push_text(take(little_endian(4))); return true;
-      case kBinUnicode8: push_text(take(little_endian(8))); return true;
-      case kShortBinBytes: push(PickleBytes{std::string(take(little_endian(1)))}); return true;
-      case kBinBytes: push(PickleBytes{std::string(take(little_endian(4)))}); return true;
-      case kBinBytes8: case kByteArray8: push(PickleBytes{std::string(take(little_endian(8)))}); return true;
-      default: return false;
+      case kShortBinUnicode:
+      case kShortBinString:
+        push_text(take(little_endian(1)));
+        return true;
+      case kBinUnicode:
+      case kBinString:
+        push_text(take(little_endian(4)));
+        return true;
+      case kBinUnicode8:
+        push_text(take(little_endian(8)));
+        return true;
+      case kShortBinBytes:
+        push(PickleBytes{std::string(take(little_endian(1)))});
+        return true;
+      case kBinBytes:
+        push(PickleBytes{std::string(take(little_endian(4)))});
+        return true;
+      case kBinBytes8:
+      case kByteArray8:
+        push(PickleBytes{std::string(take(little_endian(8)))});
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -225,63 +312,101 @@ class Unpickler {
 
   bool container(uint8_t opcode) {
     switch (opcode) {
-      case kEmptyTuple: push(PickleTuple{}); return true;
-      case kEmptyList: push(PickleList{}); return true;
-      case kEmptyDict: push(PickleDict{}); return true;
-      case kTuple1: case kTuple2: case kTuple3: {
+      case kEmptyTuple:
+        push(PickleTuple{});
+        return true;
+      case kEmptyList:
+        push(PickleList{});
+        return true;
+      case kEmptyDict:
+        push(PickleDict{});
+        return true;
+      case kTuple1:
+      case kTuple2:
+      case kTuple3: {
         PickleTuple tuple{std::vector<PickleRef>(opcode - kTuple1 + size_t{1})};
         for (size_t i = tuple.items.size(); i-- > 0;) tuple.items[i] = pop();
         push(std::move(tuple));
         return true;
       }
-      case kTuple: push(PickleTuple{pop_to_mark()}); return true;
-      case kList: push(PickleList{pop_to_mark()}); return true;
+      case kTuple:
+        push(PickleTuple{pop_to_mark()});
+        return true;
+      case kList:
+        push(PickleList{pop_to_mark()});
+        return true;
       case kDict: {
         auto items = pop_to_mark();
         push(PickleDict{});
         set_items(std::move(items), "DICT");
         return true;
       }
-      case kAppend: append({pop()}, "APPEND"); return true;
-      case kAppends: append(pop_to_mark(), "APPENDS"); return true;
+      case kAppend:
+        append({pop()}, "APPEND");
+        return true;
+      case kAppends:
+        append(pop_to_mark(), "APPENDS");
+        return true;
       case kSetItem: {
         auto value = pop();
         auto key = pop();
         set_items({std::move(key), std::move(value)}, "SETITEM");
         return true;
       }
-      case kSetItems: set_items(pop_to_mark(), "SETITEMS"); return true;
-      default: return false;
+      case kSetItems:
+        set_items(pop_to_mark(), "SETITEMS");
+        return true;
+      default:
+        return false;
     }
   }
 
   void append(std::vector<PickleRef> values, const char* opcode) {
-    auto& items = expect<PickleList>(top(), opcode, "list").items;
+    auto& items = expect<PickleList>(top(), opcode, "a list").items;
     items.insert(items.end(), values.begin(), values.end());
   }
 
   void set_items(std::vector<PickleRef> values, const char* opcode) {
     if (values.size() % 2 != 0) fail(fmt::format("{} with a key that has no value; the file is damaged", opcode));
     auto* object = std::get_if<PickleObject>(&top()->data);
-    auto& items = object ? object->items : expect<PickleDict>(top(), opcode, "dict").items;
+    auto& items = object ? object->items : expect<PickleDict>(top(), opcode, "a dict").items;
     for (size_t i = 0; i < values.size(); i += 2) items.emplace_back(std::move(values[i]), std::move(values[i + 1]));
   }
 
   bool stack_or_memo(uint8_t opcode) {
     switch (opcode) {
-      case kMark: marks_.push_back(stack_.size()); return true;
-      case kPop:
-        if (!marks_.empty() && stack_.size() == marks_.back()) marks_.pop_back();
-        else pop();
+      case kMark:
+        marks_.push_back(stack_.size());
         return true;
-      case kPopMark: pop_to_mark(); return true;
-      case kDup: stack_.push_back(PickleRef(top())); return true;
-      case kBinGet: get(little_endian(1)); return true;
-      case kLongBinGet: get(little_endian(4)); return true;
-      case kBinPut: memo_[little_endian(1)] = top(); return true;
-      case kLongBinPut: memo_[little_endian(4)] = top(); return true;
-      case kMemoize: memo_[memo_.size()] = PickleRef(top()); return true;
-      default: return false;
+      case kPop:
+        if (!marks_.empty() && stack_.size() == marks_.back())
+          marks_.pop_back();
+        else
+          pop();
+        return true;
+      case kPopMark:
+        pop_to_mark();
+        return true;
+      case kDup:
+        stack_.push_back(PickleRef(top()));
+        return true;
+      case kBinGet:
+        get(little_endian(1));
+        return true;
+      case kLongBinGet:
+        get(little_endian(4));
+        return true;
+      case kBinPut:
+        memo_[little_endian(1)] = top();
+        return true;
+      case kLongBinPut:
+        memo_[little_endian(4)] = top();
+        return true;
+      case kMemoize:
+        memo_[memo_.size()] = PickleRef(top());
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -300,7 +425,8 @@ class Unpickler {
         return true;
       case kFrame:
         if (const auto length = little_endian(8); length > bytes_.size() - next_) {
-          fail(fmt::format("truncated: a frame of {} bytes, {} left; copy the file again", length, bytes_.size() - next_));
+          fail(fmt::format("truncated: a frame of {} bytes, {} left; copy the file again", length,
+                           bytes_.size() - next_));
         }
         return true;
       case kGlobal: {
@@ -311,44 +437,55 @@ class Unpickler {
       }
       case kStackGlobal: {
         const auto name = pop(), module = pop();
-        global(fmt::format("{}.{}", expect<std::string>(module, "STACK_GLOBAL", "str"),
-                           expect<std::string>(name, "STACK_GLOBAL", "str")));
+        global(fmt::format("{}.{}", expect<std::string>(module, "STACK_GLOBAL", "a str"),
+                           expect<std::string>(name, "STACK_GLOBAL", "a str")));
         return true;
       }
-      case kReduce: call("REDUCE"); return true;
-      case kNewObj: call("NEWOBJ"); return true;
+      case kReduce:
+        call("REDUCE");
+        return true;
+      case kNewObj:
+        call("NEWOBJ");
+        return true;
       case kNewObjEx:
-        if (const auto keywords = pop(); !expect<PickleDict>(keywords, "NEWOBJ_EX", "dict").items.empty()) {
+        if (const auto keywords = pop(); !expect<PickleDict>(keywords, "NEWOBJ_EX", "a dict").items.empty()) {
           fail("an object made with keyword arguments is not supported");
         }
         call("NEWOBJ_EX");
         return true;
       case kBuild: {
         const auto state = pop();
-        expect<PickleObject>(top(), "BUILD", "object").state = state;
+        expect<PickleObject>(top(), "BUILD", "an object").state = state;
         return true;
       }
-      case kBinPersId: push(PicklePersistentId{pop()}); return true;
-      default: return false;
+      case kBinPersId:
+        push(PicklePersistentId{pop()});
+        return true;
+      default:
+        return false;
     }
   }
 
   void global(const std::string& name) {
     check_utf8(name);
     if (name.size() > kMaxGlobal || (!makes_bytes(name) && !allowed_(name))) {
-      fail(fmt::format("the global {} has no place in this kind of file; nothing was run. Use a file you trust, with "
-                       "plain data only", quote(name)));
+      fail(
+          fmt::format("the global {} has no place in this kind of file; nothing was run. Use a file you trust, with "
+                      "plain data only",
+                      quote(name)));
     }
     push(PickleGlobal{name});
   }
 
   void call(const char* opcode) {
     const auto arguments = pop(), callable = pop();
-    const auto& items = expect<PickleTuple>(arguments, opcode, "tuple").items;
-    const auto& name = expect<PickleGlobal>(callable, opcode, "global").name;
+    const auto& items = expect<PickleTuple>(arguments, opcode, "a tuple").items;
+    const auto& name = expect<PickleGlobal>(callable, opcode, "a global").name;
     spend(items.size());  // copied below
-    if (makes_bytes(name)) push(latin1_bytes(name, items));
-    else push(PickleObject{name, items, {}, nullptr});
+    if (makes_bytes(name))
+      push(latin1_bytes(name, items));
+    else
+      push(PickleObject{name, items, {}, nullptr});
   }
 
   // Protocol 2 has no bytes: Python writes bytes() or _codecs.encode(str, "latin1").
@@ -385,7 +522,10 @@ class Unpickler {
   // Longest chain of containers below each value, children first, without recursion. A value met again while its own
   // children are being visited holds itself.
   void check_depth(const PickleRef& root) {
-    struct Visit { PickleValue* value; bool children_done; };
+    struct Visit {
+      PickleValue* value;
+      bool children_done;
+    };
     std::unordered_map<PickleValue*, uint32_t> depths;  // 0: being visited
     std::vector<Visit> todo{{root.get(), false}};
     while (!todo.empty()) {
@@ -425,8 +565,8 @@ class Unpickler {
 }  // namespace
 
 std::string PickleValue::type_name() const {
-  static constexpr std::array<const char*, 12> kNames = {"None", "bool", "int", "float", "str", "bytes", "tuple", "list",
-                                                         "dict", "global ", "object ", "persistent id"};
+  static constexpr std::array<const char*, 12> kNames = {
+      "None", "bool", "int", "float", "str", "bytes", "tuple", "list", "dict", "global ", "object ", "persistent id"};
   static_assert(kNames.size() == std::variant_size_v<decltype(data)>);
   std::string name = kNames[data.index()];
   if (const auto* global = get<PickleGlobal>()) name += global->name;

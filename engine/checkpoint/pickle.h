@@ -16,12 +16,22 @@ struct PickleValue;
 using PickleRef = std::shared_ptr<PickleValue>;  // shared, because a pickle's memo shares
 
 struct PickleNone {};
-struct PickleBytes { std::string data; };
-struct PickleTuple { std::vector<PickleRef> items; };
-struct PickleList { std::vector<PickleRef> items; };
-struct PickleDict { std::vector<std::pair<PickleRef, PickleRef>> items; };  // in file order
+struct PickleBytes {
+  std::string data;
+};
+struct PickleTuple {
+  std::vector<PickleRef> items;
+};
+struct PickleList {
+  std::vector<PickleRef> items;
+};
+struct PickleDict {
+  std::vector<std::pair<PickleRef, PickleRef>> items;
+};  // in file order
 /// A global that the caller allowed, e.g. "collections.OrderedDict". Never imported or called.
-struct PickleGlobal { std::string name; };
+struct PickleGlobal {
+  std::string name;
+};
 /// What REDUCE or NEWOBJ would have made: the callable's name, its arguments, and what BUILD would set.
 /// An OrderedDict's SETITEMS land in `items`.
 struct PickleObject {
@@ -31,14 +41,19 @@ struct PickleObject {
   PickleRef state;  // null if no BUILD followed
 };
 /// A BINPERSID: torch.save's reference to a storage.
-struct PicklePersistentId { PickleRef id; };
+struct PicklePersistentId {
+  PickleRef id;
+};
 
 struct PickleValue {
   std::variant<PickleNone, bool, int64_t, double, std::string, PickleBytes, PickleTuple, PickleList, PickleDict,
                PickleGlobal, PickleObject, PicklePersistentId>
       data;
 
-  template <class T> const T* get() const { return std::get_if<T>(&data); }
+  template <class T>
+  const T* get() const {
+    return std::get_if<T>(&data);
+  }
   /// "int", "str", "tuple", "object collections.OrderedDict", …: for messages.
   std::string type_name() const;
 };
@@ -51,6 +66,7 @@ struct PickleValue {
 /// returns  the value on the stack at STOP
 /// throws   CheckpointError: truncated data, an unknown opcode, a global that is not allowed, integers beyond 64 bits,
 ///          a stack or memo fault, nesting or sizes beyond what the bytes can hold
-PickleRef read_pickle(std::string_view bytes, const std::string& place, const std::function<bool(std::string_view)>& allowed);
+PickleRef read_pickle(std::string_view bytes, const std::string& place,
+                      const std::function<bool(std::string_view)>& allowed);
 
 }  // namespace kvproof

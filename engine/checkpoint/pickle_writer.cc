@@ -33,7 +33,8 @@ PickleWriter& PickleWriter::integer(int64_t value) {
   const auto bits = static_cast<uint64_t>(value);
   if (value >= 0 && value <= 0xFF) return op('K').raw(bits, 1);
   if (value >= 0 && value <= 0xFFFF) return op('M').raw(bits, 2);
-  if (value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max()) return op('J').raw(bits, 4);
+  if (value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max())
+    return op('J').raw(bits, 4);
   return op(0x8a).raw(8, 1).raw(bits, 8);
 }
 

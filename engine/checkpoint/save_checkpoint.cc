@@ -25,7 +25,10 @@ std::string meta_text(const Checkpoint& checkpoint, int64_t step) {
       {"n_layer", checkpoint.dims.n_layer},           {"n_head", checkpoint.dims.n_head},
       {"n_kv_head", checkpoint.dims.n_kv_head},       {"n_embd", checkpoint.dims.n_embd}};
   if (checkpoint.dims.window_pattern) config["window_pattern"] = *checkpoint.dims.window_pattern;
-  nlohmann::ordered_json meta = {{"step", step}, {"val_bpb", nullptr}, {"model_config", config}, {"note", "written by kvproof: " + checkpoint.name}};
+  nlohmann::ordered_json meta = {{"step", step},
+                                 {"val_bpb", nullptr},
+                                 {"model_config", config},
+                                 {"note", "written by kvproof: " + checkpoint.name}};
   if (checkpoint.val_bpb) meta["val_bpb"] = *checkpoint.val_bpb;
   return meta.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
 }
@@ -36,7 +39,8 @@ at::Tensor token_bytes(const EncodingData& encoding) {
   at::Tensor lengths = at::empty({n}, at::kInt);
   auto* to = lengths.mutable_data_ptr<int32_t>();
   std::fill(to, to + n, 0);
-  std::transform(encoding.ranks.begin(), encoding.ranks.end(), to, [](const auto& token) { return static_cast<int32_t>(token.size()); });
+  std::transform(encoding.ranks.begin(), encoding.ranks.end(), to,
+                 [](const auto& token) { return static_cast<int32_t>(token.size()); });
   return lengths;
 }
 
@@ -53,8 +57,10 @@ void save_tokenizer(int64_t vocab_size, const fs::path& folder) {
   const std::string pickle = pickle_encoding(encoding);
   if (fs::exists(file)) {
     if (MappedFile::open(file)->bytes() == pickle) return;
-    throw CheckpointError(file.string(), fmt::format("another tokenizer than the one of {} tokens to be written is there; choose "
-                                                     "another base directory", vocab_size));
+    throw CheckpointError(file.string(),
+                          fmt::format("another tokenizer than the one of {} tokens to be written is there; choose "
+                                      "another base directory",
+                                      vocab_size));
   }
   make_folder(folder);
   write_file(file, pickle);
@@ -69,12 +75,16 @@ void save_checkpoint(const Checkpoint& checkpoint, const fs::path& base_dir, con
   }
   if (step < 0) throw CheckpointError("step", fmt::format("expected at least 0, found {}", step));
   const fs::path folder = base_dir / "base_checkpoints" / tag;
-  const fs::path model = folder / fmt::format("model_{:06}.pt", step), meta = folder / fmt::format("meta_{:06}.json", step);
+  const fs::path model = folder / fmt::format("model_{:06}.pt", step),
+                 meta = folder / fmt::format("meta_{:06}.json", step);
   for (const auto& file : {model, meta}) {
-    if (fs::exists(file)) throw CheckpointError(file.string(), "is there already and is not overwritten; choose another folder, tag or step");
+    if (fs::exists(file))
+      throw CheckpointError(file.string(),
+                            "is there already and is not overwritten; choose another folder, tag or step");
   }
+  if (checkpoint.dims.vocab_size >= kSmallestVocabulary)
+    save_tokenizer(checkpoint.dims.vocab_size, base_dir / "tokenizer");
   make_folder(folder);
-  if (checkpoint.dims.vocab_size >= kSmallestVocabulary) save_tokenizer(checkpoint.dims.vocab_size, base_dir / "tokenizer");
   save_state_dict(checkpoint.tensors, model);
   write_file(meta, meta_text(checkpoint, step));  // last: a checkpoint counts once it has both
 }

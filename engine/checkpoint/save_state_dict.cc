@@ -20,7 +20,7 @@ void pickle_tensor(PickleWriter& pickle, const at::Tensor& tensor, size_t key, c
   const auto dtype = std::find_if(kStoredDtypes.begin(), kStoredDtypes.end(),
                                   [&](const StoredDtype& stored) { return stored.type == tensor.scalar_type(); });
   if (dtype == kStoredDtypes.end()) {
-    throw CheckpointError(place, fmt::format("dtype {} cannot be written", c10::toString(tensor.scalar_type())));
+    throw CheckpointError(place, fmt::format("dtype {} cannot be written", dtype_name(tensor.scalar_type())));
   }
   pickle.global("torch._utils", "_rebuild_tensor_v2").op('(');
   pickle.op('(').text("storage").global("torch", dtype->storage).text(std::to_string(key)).text("cpu");
@@ -53,7 +53,8 @@ void write_records(const std::string& pickle, const std::vector<at::Tensor>& ten
   }
 }
 
-void write_file_of(const std::string& pickle, const std::vector<at::Tensor>& tensors, const std::filesystem::path& path) {
+void write_file_of(const std::string& pickle, const std::vector<at::Tensor>& tensors,
+                   const std::filesystem::path& path) {
   AtomicFile file(path);
   try {
     write_records(pickle, tensors, file);

@@ -27,7 +27,9 @@ constexpr const char* kParameter = "torch._utils._rebuild_parameter";
 constexpr std::string_view kCompiledPrefix = "_orig_mod.";  // torch.compile's
 constexpr size_t kMaxTensorDims = 64;                       // as in PyTorch
 
-bool is_storage(std::string_view global) { return global.substr(0, 6) == "torch." && global.size() > 13 && global.substr(global.size() - 7) == "Storage"; }
+bool is_storage(std::string_view global) {
+  return global.substr(0, 6) == "torch." && global.size() > 13 && global.substr(global.size() - 7) == "Storage";
+}
 
 // Storage types are let through whatever their name, so that the message about a foreign one can name its tensor.
 bool is_allowed(std::string_view global) {
@@ -65,8 +67,9 @@ class StateDictReader {
     if (const auto* dict = root.get<PickleDict>()) return dict->items;
     const auto* object = root.get<PickleObject>();
     if (object && object->callable == kOrderedDict && object->arguments.empty()) return object->items;
-    fail(fmt::format("expected a state dict (a dict of tensors), found {}; in Python: torch.save(model.state_dict(), file)",
-                     root.type_name()));
+    fail(fmt::format(
+        "expected a state dict (a dict of tensors), found {}; in Python: torch.save(model.state_dict(), file)",
+        root.type_name()));
   }
 
   at::Tensor tensor(const PickleValue& value) {
@@ -127,8 +130,9 @@ class StateDictReader {
     }
     const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
     if (overflow || (empty ? offset > storage_elements : last >= storage_elements)) {
-      fail_tensor(fmt::format("sizes {}, strides {} and offset {} reach beyond its storage of {} elements; copy the file again",
-                              shape_text(sizes), shape_text(strides), offset, storage_elements));
+      fail_tensor(
+          fmt::format("sizes {}, strides {} and offset {} reach beyond its storage of {} elements; copy the file again",
+                      shape_text(sizes), shape_text(strides), offset, storage_elements));
     }
   }
 
@@ -148,37 +152,41 @@ class StateDictReader {
     const auto known = storages_.find(*key);
     if (known == storages_.end()) return storages_[*key] = map_storage(*key, dtype, elements);
     if (known->second.scalar_type() != dtype.type || known->second.numel() != elements) {
-      fail_tensor(fmt::format("storage {} was {} of {} before, and is {} of {} here", quote(*key), known->second.numel(),
-                              c10::toString(known->second.scalar_type()), elements, dtype.name));
+      fail_tensor(fmt::format("storage {} was {} of {} before, and is {} of {} here", quote(*key),
+                              known->second.numel(), dtype_name(known->second.scalar_type()), elements, dtype.name));
     }
     return known->second;
   }
 
   const StoredDtype& stored_dtype(const PickleGlobal& global) const {
-    const auto found = std::find_if(kStoredDtypes.begin(), kStoredDtypes.end(),
-                                    [&](const StoredDtype& dtype) { return global.name == std::string("torch.") + dtype.storage; });
+    const auto found = std::find_if(kStoredDtypes.begin(), kStoredDtypes.end(), [&](const StoredDtype& dtype) {
+      return global.name == std::string("torch.") + dtype.storage;
+    });
     if (found == kStoredDtypes.end()) {
-      fail_tensor(fmt::format("dtype {} is not supported; convert to float32, bfloat16 or float16 before saving", global.name));
+      fail_tensor(
+          fmt::format("dtype {} is not supported; convert to float32, bfloat16 or float16 before saving", global.name));
     }
     return *found;
   }
 
   at::Tensor map_storage(const std::string& key, const StoredDtype& dtype, int64_t elements) {
     const std::string record = "data/" + key;
-    if (!file_.has(record)) fail_tensor(fmt::format("its storage {} is missing; copy or save the file again", quote(record)));
+    if (!file_.has(record))
+      fail_tensor(fmt::format("its storage {} is missing; copy or save the file again", quote(record)));
     const auto bytes = file_.record(record);
     const size_t item = c10::elementSize(dtype.type);
     if (bytes.size() / item != static_cast<size_t>(elements) || bytes.size() % item != 0) {
-      fail_tensor(fmt::format("its storage {} should hold {} elements of {}, found {} bytes; copy the file again", quote(record),
-                              elements, dtype.name, bytes.size()));
+      fail_tensor(fmt::format("its storage {} should hold {} elements of {}, found {} bytes; copy the file again",
+                              quote(record), elements, dtype.name, bytes.size()));
     }
     if (reinterpret_cast<uintptr_t>(bytes.data()) % item != 0) {  // zipped by something else than PyTorch
       const at::Tensor copy = at::empty({elements}, dtype.type);
       std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
       return copy;
     }
-    return at::from_blob(const_cast<char*>(bytes.data()), {elements}, [mapping = file_.mapping()](void*) {},
-                         at::TensorOptions(dtype.type));
+    return at::from_blob(
+        const_cast<char*>(bytes.data()), {elements}, [mapping = file_.mapping()](void*) {},
+        at::TensorOptions(dtype.type));
   }
 
   std::string place_;

@@ -14,9 +14,10 @@ namespace kvproof {
 namespace {
 
 constexpr const char* kPlace = "synthetic";
-constexpr int64_t kHeadDim = 128;         // nanochat's default
-constexpr double kMaxParameters = 2e10;   // 80 GB in float32: more is a slip of the keyboard
-constexpr const char* kFields = "sequence_len, vocab_size, n_layer, n_head, n_kv_head, n_embd, window_pattern, generation, seed, dtype";
+constexpr int64_t kHeadDim = 128;        // nanochat's default
+constexpr double kMaxParameters = 2e10;  // 80 GB in float32: more is a slip of the keyboard
+constexpr const char* kFields =
+    "sequence_len, vocab_size, n_layer, n_head, n_kv_head, n_embd, window_pattern, generation, seed, dtype";
 
 [[noreturn]] void fail(const std::string& message) { throw ArgumentError(kPlace, message); }
 
@@ -38,8 +39,10 @@ int64_t parse_integer(const std::string& key, const std::string& text) {
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts(1);
   for (const char c : text) {
-    if (c == separator) parts.emplace_back();
-    else parts.back() += c;
+    if (c == separator)
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   return parts;
 }
@@ -50,8 +53,10 @@ std::map<std::string, std::string> parse_fields(const std::vector<std::string>& 
   for (size_t i = 1; i < parts.size(); ++i) {
     const auto equals = parts[i].find('=');
     const std::string key = parts[i].substr(0, equals);
-    const bool is_known = std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || k == " " + key; });
-    if (equals == std::string::npos || !is_known) fail(fmt::format("expected field=value with one of {}, found {}", kFields, quote(parts[i])));
+    const bool is_known =
+        std::any_of(known.begin(), known.end(), [&](const auto& k) { return k == key || k == " " + key; });
+    if (equals == std::string::npos || !is_known)
+      fail(fmt::format("expected field=value with one of {}, found {}", kFields, quote(parts[i])));
     if (!fields.emplace(key, parts[i].substr(equals + 1)).second) fail(fmt::format("{} is given twice", key));
   }
   return fields;
@@ -80,8 +85,10 @@ Spec parse_spec(const std::string& text) {
     const auto found = fields.find(key);
     return found == fields.end() ? std::nullopt : std::optional(found->second);
   };
-  for (const auto& [key, field] : {std::pair{"sequence_len", &ModelDims::sequence_len}, {"vocab_size", &ModelDims::vocab_size},
-                                   {"n_layer", &ModelDims::n_layer}, {"n_embd", &ModelDims::n_embd}}) {
+  for (const auto& [key, field] : {std::pair{"sequence_len", &ModelDims::sequence_len},
+                                   {"vocab_size", &ModelDims::vocab_size},
+                                   {"n_layer", &ModelDims::n_layer},
+                                   {"n_embd", &ModelDims::n_embd}}) {
     if (const auto value = get(key)) spec.dims.*field = parse_integer(key, *value);
   }
   if (const auto value = get("n_head")) spec.dims.n_head = spec.dims.n_kv_head = parse_integer("n_head", *value);
@@ -92,9 +99,11 @@ Spec parse_spec(const std::string& text) {
   const auto pattern = get("window_pattern").value_or(has_windows ? "SSSL" : "none");
   if (pattern != "none") spec.dims.window_pattern = pattern;
 
-  const std::map<std::string, at::ScalarType> dtypes = {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+  const std::map<std::string, at::ScalarType> dtypes = {
+      {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
   const auto dtype = dtypes.find(get("dtype").value_or("float32"));
-  if (dtype == dtypes.end()) fail(fmt::format("dtype: expected float32, bfloat16 or float16, found {}", quote(*get("dtype"))));
+  if (dtype == dtypes.end())
+    fail(fmt::format("dtype: expected float32, bfloat16 or float16, found {}", quote(*get("dtype"))));
   spec.dtype = dtype->second;
   return spec;
 }
@@ -141,7 +150,8 @@ Range range_of(const std::string& name, const std::vector<int64_t>& shape) {
   if (name == "x0_lambdas") return {0.2, 0.1};
   if (name == "smear_lambda") return {0.5, 0.05};
   if (name == "backout_lambda") return {0.2, 0.02};
-  if (name == "smear_gate.weight" || ends_with("ve_gate.weight")) return {0, 2.4 / std::sqrt(static_cast<double>(shape[1]))};
+  if (name == "smear_gate.weight" || ends_with("ve_gate.weight"))
+    return {0, 2.4 / std::sqrt(static_cast<double>(shape[1]))};
   if (ends_with("wte.weight") || name.rfind("value_embeds.", 0) == 0) return {0, std::sqrt(3.0)};
   return {0, (name == "lm_head.weight" ? 3 : 1) * std::sqrt(3.0 / static_cast<double>(shape[1]))};
 }
@@ -168,7 +178,8 @@ StateDict make_tensors(const Spec& spec) {
   for (const auto& [name, shape] : shapes) {
     parameters += static_cast<double>(shape[0]) * static_cast<double>(shape.size() == 2 ? shape[1] : 1);
   }
-  if (parameters > kMaxParameters) fail(fmt::format("{:.3g} parameters, more than the {:.3g} allowed", parameters, kMaxParameters));
+  if (parameters > kMaxParameters)
+    fail(fmt::format("{:.3g} parameters, more than the {:.3g} allowed", parameters, kMaxParameters));
   StateDict tensors;
   for (const auto& [name, shape] : shapes) tensors[name] = make_tensor(name, shape, spec);
   return tensors;

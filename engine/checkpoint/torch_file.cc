@@ -46,11 +46,11 @@ std::string describe_foreign(std::string_view bytes) {
   return fmt::format("not a file of torch.save: expected the zip signature 50 4b 03 04, found{}", first);
 }
 
-// An exception's own text, without the place in LibTorch's sources and without its stack.
+// The first sentence of an exception's own text, without the stack.
 std::string reason_of(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
   const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
+  return text.substr(0, std::min(text.find('\n'), text.find(". ")));
 }
 
 // LibTorch's reader throws c10::Error, and std exceptions where it parses numbers.
@@ -71,7 +71,8 @@ TorchFile::TorchFile(const std::filesystem::path& file) : place_(file.string()),
   // The directory ends in a record of 22 bytes and a comment of at most 65535.
   const auto tail = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 22 + 65535));
   if (tail.rfind("PK\x05\x06") == std::string_view::npos) {
-    fail(fmt::format("truncated: a zip file of {} bytes that ends before its directory; copy the file again", bytes.size()));
+    fail(fmt::format("truncated: a zip file of {} bytes that ends before its directory; copy the file again",
+                     bytes.size()));
   }
   reader_ = guarded(place_, [&] {
     return std::make_unique<caffe2::serialize::PyTorchStreamReader>(std::make_shared<MappingAdapter>(mapping_));
@@ -94,18 +95,23 @@ bool TorchFile::has(const std::string& record) const {
 
 std::string_view TorchFile::record(const std::string& record) const {
   if (!has(record)) fail(fmt::format("record {} is missing; copy or save the file again", quote(record)));
-  struct Range { size_t header, begin, size; };
+  struct Range {
+    size_t header, begin, size;
+  };
   const auto [header, begin, size] = guarded(place_, [&] {
-    return Range{reader_->getRecordHeaderOffset(record), reader_->getRecordOffset(record), reader_->getRecordSize(record)};
+    return Range{reader_->getRecordHeaderOffset(record), reader_->getRecordOffset(record),
+                 reader_->getRecordSize(record)};
   });
   const auto bytes = mapping_->bytes();
-  if (header > bytes.size() || bytes.size() - header < kLocalHeaderSize || begin > bytes.size() || size > bytes.size() - begin) {
+  if (header > bytes.size() || bytes.size() - header < kLocalHeaderSize || begin > bytes.size() ||
+      size > bytes.size() - begin) {
     fail(fmt::format("record {} ends beyond the file's {} bytes; copy the file again", quote(record), bytes.size()));
   }
   const bool encrypted = bytes[header + 6] & 1, stored = bytes[header + 8] == 0 && bytes[header + 9] == 0;
   if (encrypted || !stored) {
-    fail(fmt::format("record {} is {}; torch.save stores records as they are: save the file again in Python, without zipping it",
-                     quote(record), encrypted ? "encrypted" : "compressed"));
+    fail(fmt::format(
+        "record {} is {}; torch.save stores records as they are: save the file again in Python, without zipping it",
+        quote(record), encrypted ? "encrypted" : "compressed"));
   }
   return bytes.substr(begin, size);
 }
