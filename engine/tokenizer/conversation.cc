@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/checkpoint/text.h"
 #include "engine/error.h"
 #include "engine/tokenizer/utf8_stream.h"
 
@@ -29,7 +30,7 @@ class Renderer {
       if (message.role != expected) {
         fail(i, fmt::format("expected a message from {}, found one from {}; after an optional system message, user and "
                             "assistant take turns",
-                            expected, message.role));
+                            expected, quote(message.role)));
       }
       if (from_user) {
         const std::string system = i == 1 ? plain_text(conversation, 0) + "\n\n" : "";  // a user at 1 follows a system
@@ -50,7 +51,7 @@ class Renderer {
     const auto& [role, parts] = conversation[index];
     if (parts.size() != 1 || parts[0].type != "text") {
       fail(index, fmt::format("expected one text from {}, found {}; only the assistant may use parts", role,
-                              parts.size() == 1 ? "a part of type " + parts[0].type
+                              parts.size() == 1 ? "a part of type " + quote(parts[0].type)
                                                 : fmt::format("{} parts", parts.size())));
     }
     return utf8(index, parts[0].text);
@@ -91,7 +92,7 @@ class Renderer {
         add_text(text, false);
         add(special_.output_end, false);
       } else {
-        fail(index, fmt::format("expected parts of type text, python or python_output, found {}", type));
+        fail(index, fmt::format("expected parts of type text, python or python_output, found {}", quote(type)));
       }
     }
     add(special_.assistant_end, true);
@@ -117,7 +118,7 @@ RenderedConversation render_conversation(const Tokenizer& tokenizer, const Conve
 std::vector<TokenId> render_for_completion(const Tokenizer& tokenizer, const Conversation& conversation) {
   if (conversation.empty() || conversation.back().role != "assistant") {
     const std::string place = conversation.empty() ? "messages" : fmt::format("messages[{}]", conversation.size() - 1);
-    const std::string found = conversation.empty() ? "no message" : "one from " + conversation.back().role;
+    const std::string found = conversation.empty() ? "no message" : "one from " + quote(conversation.back().role);
     throw TokenizerError(place, fmt::format("expected a last message from assistant, found {}; add the answer that is "
                                             "to be replaced, or an empty one",
                                             found));

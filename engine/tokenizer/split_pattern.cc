@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/checkpoint/text.h"
 #include "engine/error.h"
 
 namespace kvproof {
@@ -135,7 +136,7 @@ SplitPattern::SplitPattern(std::string_view pattern, std::string place, Jit jit)
     throw TokenizerError(compiled_->place,
                          fmt::format("pat_str is not a pattern that PCRE2 can compile: {}, at byte {} of {}; use a "
                                      "tokenizer.pkl that nanochat wrote",
-                                     pcre2_message(error), translator.origin(offset), pattern));
+                                     pcre2_message(error), translator.origin(offset), quote(pattern)));
   }
   // Where PCRE2 has no JIT, or none for this pattern, its interpreter finds the same matches, more slowly.
   if (jit == Jit::kIfAvailable) pcre2_jit_compile(compiled_->code.get(), PCRE2_JIT_COMPLETE);

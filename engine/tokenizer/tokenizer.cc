@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "engine/checkpoint/text.h"
 #include "engine/error.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/split_pattern.h"
@@ -28,6 +28,13 @@ constexpr std::array<std::pair<std::string_view, TokenId SpecialTokens::*>, 9> k
     {"<|output_end|>", &SpecialTokens::output_end},
 }};
 
+std::string quoted_list(const std::vector<std::string>& names) {
+  constexpr std::size_t kMostNames = 16;
+  std::vector<std::string> quoted;
+  for (const auto& name : names) quoted.push_back(quote(name));
+  return quoted.empty() ? "none" : listed(quoted, kMostNames);
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -36,9 +43,9 @@ struct Tokenizer::Impl {
     for (const auto& [name, member] : kSpecialTokens) {
       const TokenId id = find_special(name);
       if (id < 0) {
-        throw TokenizerError(file.place, fmt::format("special_tokens: expected {}, found only [{}]; use a "
-                                                     "tokenizer.pkl that nanochat wrote",
-                                                     name, fmt::join(special_names, " ")));
+        throw TokenizerError(file.place, fmt::format("special_tokens: expected {}, found {}; use a tokenizer.pkl that "
+                                                     "nanochat wrote",
+                                                     quote(name), quoted_list(special_names)));
       }
       special.*member = id;
     }
@@ -89,8 +96,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 TokenId Tokenizer::encode_special(std::string_view name) const {
   const TokenId id = impl_->find_special(name);
   if (id < 0) {
-    throw TokenizerError("", fmt::format("there is no special token \"{}\"; use one of {}", name,
-                                         fmt::join(impl_->special_names, " ")));
+    throw TokenizerError("", fmt::format("there is no special token {}; use one of {}", quote(name),
+                                         quoted_list(impl_->special_names)));
   }
   return id;
 }

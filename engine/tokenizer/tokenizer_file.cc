@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "engine/checkpoint/pickle.h"
+#include "engine/checkpoint/text.h"
 #include "engine/error.h"
 
 namespace kvproof {
@@ -26,17 +27,13 @@ constexpr std::string_view kAdvice = "use a tokenizer.pkl that nanochat wrote";
 
 std::string listing(const fs::path& folder) {
   constexpr std::size_t kMostNames = 8;
-  std::set<std::string> names;
+  std::vector<std::string> names;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) names.insert(entry.path().filename().string());
-  if (names.empty()) return "nothing";
-  std::string text;
-  std::size_t count = 0;
-  for (const auto& name : names) {
-    if (count == kMostNames) return text + fmt::format(" and {} more", names.size() - count);
-    text += (count++ ? ", " : "") + name;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    names.push_back(quote(entry.path().filename().string()));
   }
-  return text;
+  std::sort(names.begin(), names.end());
+  return names.empty() ? "nothing" : listed(names, kMostNames);
 }
 
 std::string read_bytes(const fs::path& folder) {
@@ -74,8 +71,8 @@ class EncodingReader {
       fail(fmt::format("expected a pickled {}, found {}", kEncoding, root->type_name()));
     }
     if (encoding->state && encoding->state->get<std::string>()) {
-      fail(fmt::format("expected the vocabulary itself, found only the name of a tiktoken encoding, '{}'",
-                       *encoding->state->get<std::string>()));
+      fail(fmt::format("expected the vocabulary itself, found only the name of a tiktoken encoding, {}",
+                       quote(*encoding->state->get<std::string>())));
     }
     state_ = encoding->state ? encoding->state->get<PickleDict>() : nullptr;
     if (!state_) {
@@ -161,8 +158,7 @@ class EncodingReader {
   }
 
   void read_special(const PickleDict& special) {
-    result_.special = by_id<std::string>(special, "special_tokens", "str", result_.tokens.size(),
-                                         [](std::string_view name) { return std::string(name); });
+    result_.special = by_id<std::string>(special, "special_tokens", "str", result_.tokens.size(), quote);
   }
 
   void check_explicit_n_vocab() const {
@@ -189,7 +185,7 @@ TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir) {
   try {
     root = read_pickle(bytes, file, [](std::string_view global) { return global == kEncoding; });
   } catch (const CheckpointError& error) {  // whoever loads a tokenizer expects its kind
-    throw TokenizerError(error.place(), fmt::format("{}; {}", error.message(), kAdvice));
+    throw TokenizerError(error.place(), error.message());
   }
   return EncodingReader(file).read(root);
 }
