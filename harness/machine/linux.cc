@@ -54,16 +54,19 @@ void fill_platform_facts(MachineFacts& facts) {
   facts.memory_bytes = fact(parse_kilobytes(text_of("/proc/meminfo"), "MemTotal"), "/proc/meminfo has no MemTotal");
   std::string governor = text_of(std::string(kCpu0) + "cpufreq/scaling_governor");
   while (governor.ends_with('\n')) governor.pop_back();
-  facts.governor = governor.empty() ? Fact<std::string>::unknown("no frequency scaling is visible, as in most virtual machines")
-                                    : Fact<std::string>::known(governor);
-  facts.affinity = fact(parse_field(text_of("/proc/self/status"), "Cpus_allowed_list"), "/proc/self/status has no Cpus_allowed_list");
+  facts.governor = governor.empty()
+                       ? Fact<std::string>::unknown("no frequency scaling is visible, as in most virtual machines")
+                       : Fact<std::string>::known(governor);
+  facts.affinity = fact(parse_field(text_of("/proc/self/status"), "Cpus_allowed_list"),
+                        "/proc/self/status has no Cpus_allowed_list");
   facts.os = parse_os_name(text_of("/etc/os-release")).value_or("");
 }
 
 LoadSnapshot load_snapshot() {
   LoadSnapshot snapshot;
   snapshot.load = fact(parse_loadavg(text_of("/proc/loadavg")), "/proc/loadavg holds no load averages");
-  snapshot.steal_ns = fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
+  snapshot.steal_ns =
+      fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
   return snapshot;
 }
 

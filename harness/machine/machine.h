@@ -24,23 +24,24 @@ struct Fact {
 };
 
 struct MachineFacts {
-  Fact<std::string> cpu_model;       // as the vendor names it: virtual machines often say little
-  Fact<std::string> cpu_id;          // "GenuineIntel family 6 model 143 stepping 8"
-  std::string architecture;          // "x86_64", "aarch64"
-  int cores = 0;                     // logical CPUs online
+  Fact<std::string> cpu_model;                  // as the vendor names it: virtual machines often say little
+  Fact<std::string> cpu_id;                     // "GenuineIntel family 6 model 143 stepping 8"
+  std::string architecture;                     // "x86_64", "aarch64"
+  int cores = 0;                                // logical CPUs online
   Fact<int64_t> l1d_bytes, l2_bytes, l3_bytes;  // of one instance, as CPU 0 sees it
-  std::vector<std::string> isa;      // the extensions that matrix kernels use, in a fixed order
+  std::vector<std::string> isa;                 // the extensions that matrix kernels use, in a fixed order
   Fact<int64_t> memory_bytes;
-  Fact<std::string> governor;        // of CPU 0: "performance", "powersave"
-  Fact<std::string> affinity;        // CPUs this process may run on: "0-3,8"
-  std::string os;                    // "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-13-amd64"
-  std::string fingerprint;           // 16 hex digits
+  Fact<std::string> governor;  // of CPU 0: "performance", "powersave"
+  Fact<std::string> affinity;  // CPUs this process may run on: "0-3,8"
+  std::string os;              // "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-13-amd64"
+  std::string fingerprint;     // 16 hex digits
 };
 
 /// Looks at the machine. Cost: some files of /proc and /sys, well under a millisecond.
 MachineFacts machine_facts();
 
-/// Hash of what stays while the machine stays the same: cpu_model, cpu_id, architecture, cores, caches, isa, memory in whole GiB.
+/// Hash of what stays while the machine stays the same: cpu_model, cpu_id, architecture, cores, caches, isa, memory in
+/// whole GiB.
 /// Never a clock rate, a load, the governor, the affinity or a kernel version.
 std::string fingerprint(const MachineFacts& facts);
 
@@ -68,7 +69,7 @@ std::string utc_now();
 Fact<int64_t> current_rss_bytes();
 
 /// Lets the peak start again from what is resident now.
-/// returns why it could not, empty where it could: the peak is then that of the whole process and says nothing of one case
+/// returns empty, or why it could not: the peak is then that of the whole process and says nothing of one case
 std::string reset_peak_rss();
 
 /// The most that was resident since the last reset_peak_rss.

@@ -12,14 +12,16 @@ namespace {
 Fact<int64_t> sysctl_integer(const char* name) {
   int64_t value = 0;  // the kernel fills 4 or 8 bytes; Macs are little-endian
   std::size_t size = sizeof value;
-  if (sysctlbyname(name, &value, &size, nullptr, 0) != 0) return Fact<int64_t>::unknown(std::string("sysctl has no ") + name);
+  if (sysctlbyname(name, &value, &size, nullptr, 0) != 0)
+    return Fact<int64_t>::unknown(std::string("sysctl has no ") + name);
   return Fact<int64_t>::known(value);
 }
 
 Fact<std::string> sysctl_text(const char* name) {
   char text[256] = {};
   std::size_t size = sizeof text - 1;
-  if (sysctlbyname(name, text, &size, nullptr, 0) != 0) return Fact<std::string>::unknown(std::string("sysctl has no ") + name);
+  if (sysctlbyname(name, text, &size, nullptr, 0) != 0)
+    return Fact<std::string>::unknown(std::string("sysctl has no ") + name);
   return Fact<std::string>::known(text);
 }
 
@@ -47,8 +49,9 @@ void fill_platform_facts(MachineFacts& facts) {
 LoadSnapshot load_snapshot() {
   LoadSnapshot snapshot;
   std::vector<double> load(3);
-  snapshot.load = getloadavg(load.data(), 3) == 3 ? Fact<std::vector<double>>::known(load)
-                                                  : Fact<std::vector<double>>::unknown("getloadavg gives no load averages");
+  snapshot.load = getloadavg(load.data(), 3) == 3
+                      ? Fact<std::vector<double>>::known(load)
+                      : Fact<std::vector<double>>::unknown("getloadavg gives no load averages");
   snapshot.steal_ns = Fact<int64_t>::unknown("macOS does not count stolen time");
   return snapshot;
 }

@@ -10,9 +10,10 @@ namespace kvproof {
 namespace {
 
 // What matrix kernels choose their code by; the order is that of the record. x86's names, then Arm's.
-constexpr std::array kIsa = {"sse4_2",      "avx",         "avx2",     "fma",      "f16c",     "avx_vnni",    "avx512f", "avx512bw",
-                             "avx512vl",    "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8",
-                             "asimd",       "asimdhp",     "asimddp",  "sve",      "sve2",     "bf16",        "i8mm",    "sme"};
+constexpr std::array kIsa = {"sse4_2",   "avx",      "avx2",     "fma",         "f16c",        "avx_vnni",
+                             "avx512f",  "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16",
+                             "amx_tile", "amx_bf16", "amx_int8", "asimd",       "asimdhp",     "asimddp",
+                             "sve",      "sve2",     "bf16",     "i8mm",        "sme"};
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
@@ -34,7 +35,8 @@ std::optional<std::string> parse_field(std::string_view text, std::string_view k
     const auto end = text.find('\n');
     const std::string_view line = text.substr(0, end);
     const auto colon = line.find(':');
-    if (colon != std::string_view::npos && trimmed(line.substr(0, colon)) == key) return std::string(trimmed(line.substr(colon + 1)));
+    if (colon != std::string_view::npos && trimmed(line.substr(0, colon)) == key)
+      return std::string(trimmed(line.substr(colon + 1)));
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
   }
   return std::nullopt;
@@ -50,7 +52,8 @@ std::optional<int64_t> parse_kilobytes(std::string_view text, std::string_view k
 
 CpuInfo parse_cpuinfo(std::string_view text) {
   CpuInfo info;
-  if (const auto flags = parse_field(text, "flags").value_or(parse_field(text, "Features").value_or("")); !flags.empty()) {
+  if (const auto flags = parse_field(text, "flags").value_or(parse_field(text, "Features").value_or(""));
+      !flags.empty()) {
     std::istringstream words(flags);
     std::vector<std::string> all;
     for (std::string word; words >> word;) all.push_back(word);
@@ -100,10 +103,14 @@ std::optional<int64_t> parse_cache_size(std::string_view text) {
   const auto value = leading_integer(size);
   if (!value) return std::nullopt;
   switch (size.back()) {
-    case 'K': return *value << 10;
-    case 'M': return *value << 20;
-    case 'G': return *value << 30;
-    default: return *value;
+    case 'K':
+      return *value << 10;
+    case 'M':
+      return *value << 20;
+    case 'G':
+      return *value << 30;
+    default:
+      return *value;
   }
 }
 

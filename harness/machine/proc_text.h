@@ -14,8 +14,8 @@ struct CpuInfo {
   std::vector<std::string> isa;
 };
 
-/// Of /proc/cpuinfo's first processor: x86 ("model name", "vendor_id", "flags") and Arm ("CPU part", "Features"), whose kernels
-/// give no model name.
+/// Of /proc/cpuinfo's first processor: x86 ("model name", "vendor_id", "flags") and Arm ("CPU part", "Features"), whose
+/// kernels give no model name.
 CpuInfo parse_cpuinfo(std::string_view text);
 
 /// A line "key:  123 kB" of /proc/meminfo or /proc/self/status, in bytes.

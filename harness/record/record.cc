@@ -22,7 +22,8 @@ std::string text_of(const std::filesystem::path& file) {
   if (status.type() == std::filesystem::file_type::not_found) {
     throw RecordError(file.string(), "no such file; kvproof run CONFIG.yaml writes records to results/runs");
   }
-  if (std::filesystem::is_directory(status)) throw RecordError(file.string(), "is a folder; name one of the .json files in it");
+  if (std::filesystem::is_directory(status))
+    throw RecordError(file.string(), "is a folder; name one of the .json files in it");
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   text << stream.rdbuf();
@@ -35,7 +36,8 @@ Json parse(const std::string& text, const std::string& place) {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
     if (error.byte > text.size()) {
-      throw RecordError(place, "ends after " + std::to_string(text.size()) + " bytes in the middle of a JSON document; the file is cut off");
+      throw RecordError(place, "ends after " + std::to_string(text.size()) +
+                                   " bytes in the middle of a JSON document; the file is cut off");
     }
     throw RecordError(place, "byte " + std::to_string(error.byte) + " does not continue a JSON document; " + kNotOurs);
   }
@@ -44,13 +46,16 @@ Json parse(const std::string& text, const std::string& place) {
 void check_schema(const Json& record, const std::string& place) {
   const Json* schema = record.is_object() && record.contains("schema") ? &record["schema"] : nullptr;
   const bool named = schema && schema->is_object() && schema->contains("name") && (*schema)["name"].is_string();
-  if (!named) throw RecordError(place, std::string("has no schema.name; expected \"") + kRecordSchema + "\"; " + kNotOurs);
+  if (!named)
+    throw RecordError(place, std::string("has no schema.name; expected \"") + kRecordSchema + "\"; " + kNotOurs);
   if (const auto& name = (*schema)["name"].get_ref<const std::string&>(); name != kRecordSchema) {
-    throw RecordError(place, std::string("schema.name: expected \"") + kRecordSchema + "\", found \"" + name + "\"; " + kNotOurs);
+    throw RecordError(
+        place, std::string("schema.name: expected \"") + kRecordSchema + "\", found \"" + name + "\"; " + kNotOurs);
   }
   const Json version = schema->value("version", Json());
   if (version == kRecordVersion) return;
-  const std::string expected = "schema.version: expected " + std::to_string(kRecordVersion) + ", found " + version.dump();
+  const std::string expected =
+      "schema.version: expected " + std::to_string(kRecordVersion) + ", found " + version.dump();
   if (version.is_number_integer() && version > kRecordVersion) {
     throw RecordError(place, expected + "; a newer kvproof wrote this record: read it with that one");
   }

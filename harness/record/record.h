@@ -1,4 +1,5 @@
-// The JSON document of a run: written whole or not at all, read with errors that say what to do. Its fields are in results/README.md.
+// The JSON document of a run: written whole or not at all, read with errors that say what to do. results/README.md has
+// its fields.
 #pragma once
 
 #include <cstdint>

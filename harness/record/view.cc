@@ -7,13 +7,15 @@ namespace kvproof {
 void View::fail(const std::string& expected) const {
   std::string found = node_->type_name();
   if (node_->is_number() || node_->is_boolean()) found = node_->dump();
-  throw RecordError(pointer_.empty() ? "/" : pointer_, "expected " + expected + ", found " + found + "; the record is damaged");
+  throw RecordError(pointer_.empty() ? "/" : pointer_,
+                    "expected " + expected + ", found " + found + "; the record is damaged");
 }
 
 View View::at(const std::string& key) const {
   if (!node_->is_object()) fail("an object");
   const auto found = node_->find(key);
-  if (found == node_->end()) throw RecordError(pointer_ + "/" + key, "expected a value, found nothing; the record is damaged");
+  if (found == node_->end())
+    throw RecordError(pointer_ + "/" + key, "expected a value, found nothing; the record is damaged");
   return View(*found, pointer_ + "/" + key);
 }
 
@@ -22,7 +24,8 @@ bool View::has(const std::string& key) const { return node_->is_object() && node
 std::vector<View> View::items() const {
   if (!node_->is_array()) fail("an array");
   std::vector<View> views;
-  for (std::size_t i = 0; i < node_->size(); ++i) views.push_back(View((*node_)[i], pointer_ + "/" + std::to_string(i)));
+  for (std::size_t i = 0; i < node_->size(); ++i)
+    views.push_back(View((*node_)[i], pointer_ + "/" + std::to_string(i)));
   return views;
 }
 

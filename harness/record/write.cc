@@ -33,7 +33,8 @@ void refuse_non_finite(const Json& node, const std::string& pointer) {
 class WholeFile {
  public:
   WholeFile(const std::filesystem::path& target, const std::string& text)
-      : target_(target), path_(target.parent_path() / fmt::format(".{}.{}.part", target.filename().string(), getpid())) {
+      : target_(target),
+        path_(target.parent_path() / fmt::format(".{}.{}.part", target.filename().string(), getpid())) {
     if (std::error_code error; std::filesystem::create_directories(target.parent_path(), error), error) {
       fail(target, "its folder cannot be made", error.value());
     }
@@ -55,8 +56,8 @@ class WholeFile {
     sync_folder();
   }
 
-  /// False where something has that name already. A link is the one step that never replaces a file; where a file system
-  /// has no links, two runs that end in the same moment under the same name could still meet.
+  /// False where something has that name already. A link is the one step that never replaces a file; where a file
+  /// system has no links, two runs that end in the same moment under the same name could still meet.
   bool take_name(const std::filesystem::path& name) const {
     if (link(path_.c_str(), name.c_str()) == 0) {
       sync_folder();
@@ -109,7 +110,8 @@ std::string run_file_name(std::string_view started, std::string_view config_stem
   }
   name += '-';
   for (const char c : config_stem) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+    const bool plain =
+        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
     name += plain || static_cast<unsigned char>(c) >= 0x80 ? c : '-';
   }
   return name + "-" + std::string(config_hash.substr(0, 6)) + ".json";
@@ -118,8 +120,8 @@ std::string run_file_name(std::string_view started, std::string_view config_stem
 std::filesystem::path write_run(const std::filesystem::path& folder, const Json& record) {
   const Json& config = record.at("config");
   const std::filesystem::path config_file(config.at("file").get<std::string>());
-  const std::string name =
-      run_file_name(record.at("started").get<std::string>(), config_file.stem().string(), config.at("hash").get<std::string>());
+  const std::string name = run_file_name(record.at("started").get<std::string>(), config_file.stem().string(),
+                                         config.at("hash").get<std::string>());
   const std::filesystem::path first = folder / name;
   const WholeFile file(full_path(first), text_of(record));
   std::filesystem::path target = first;
@@ -129,6 +131,8 @@ std::filesystem::path write_run(const std::filesystem::path& folder, const Json&
   return target;
 }
 
-void write_json(const std::filesystem::path& file, const Json& document) { WholeFile(full_path(file), text_of(document)).replace_target(); }
+void write_json(const std::filesystem::path& file, const Json& document) {
+  WholeFile(full_path(file), text_of(document)).replace_target();
+}
 
 }  // namespace kvproof

@@ -1,4 +1,4 @@
-// A record as text for people at a terminal. Other formats stand beside this one: each is a function of the record alone.
+// A record as text for people at a terminal. Other formats can stand beside it: each a function of the record alone.
 #pragma once
 
 #include <string>

@@ -37,7 +37,8 @@ std::optional<Summary> summarize(std::span<const double> values) {
 }
 
 int64_t minimum_sample(double q) {
-  if (!(q > 0 && q < 1)) throw std::invalid_argument("minimum_sample: q must lie between 0 and 1, got " + std::to_string(q));
+  if (!(q > 0 && q < 1))
+    throw std::invalid_argument("minimum_sample: q must lie between 0 and 1, got " + std::to_string(q));
   // P(Bin(n, 1 - q) <= 1) = q^n + n (1 - q) q^(n-1) falls with n.
   int64_t n = 1;
   for (double power = 1; power * (q + static_cast<double>(n) * (1 - q)) > 0.01; ++n) power *= q;  // power = q^(n-1)
@@ -51,7 +52,8 @@ std::optional<double> quantile(std::span<const double> values, double q) {
 
 std::optional<int64_t> median_interval_rank(int64_t n, double confidence) {
   if (!(confidence > 0 && confidence < 1)) {
-    throw std::invalid_argument("median_interval_rank: confidence must lie between 0 and 1, got " + std::to_string(confidence));
+    throw std::invalid_argument("median_interval_rank: confidence must lie between 0 and 1, got " +
+                                std::to_string(confidence));
   }
   const double tail = (1 - confidence) / 2;
   // Terms in logarithms: (1/2)^n alone would vanish from n = 1075 on.
@@ -59,7 +61,8 @@ std::optional<int64_t> median_interval_rank(int64_t n, double confidence) {
   int64_t k = 0;
   for (; k < n; ++k) {
     const auto heads = static_cast<double>(k), tosses = static_cast<double>(n);
-    cumulative += std::exp(std::lgamma(tosses + 1) - std::lgamma(heads + 1) - std::lgamma(tosses - heads + 1) - tosses * std::log(2.0));
+    cumulative += std::exp(std::lgamma(tosses + 1) - std::lgamma(heads + 1) - std::lgamma(tosses - heads + 1) -
+                           tosses * std::log(2.0));
     if (cumulative > tail) break;
   }
   if (k == 0) return std::nullopt;

@@ -32,7 +32,7 @@ int64_t minimum_sample(double q);
 /// throws std::invalid_argument: q outside (0, 1)
 std::optional<double> quantile(std::span<const double> values, double q);
 
-/// Which order statistics, counted from 1 at either end, enclose the median: k stands for [k-th smallest, k-th largest].
+/// Which order statistics enclose the median: k stands for [k-th smallest, k-th largest], counted from 1.
 ///
 /// n           size of the sample; confidence in (0, 1)
 /// returns     k = max{k : P(Bin(n, 1/2) <= k - 1) <= (1 - confidence) / 2}: n = 12 at 95 % gives 3.
@@ -51,11 +51,13 @@ struct Interval {
   int64_t n = 0;                    // pairs
 };
 
-/// How much larger one side of paired values is than the other: exp of the median of ln(above / below), interval likewise.
+/// How much larger one side of paired values is than the other: exp of the median of ln(above / below), and of its
+/// interval.
 ///
 /// above, below  equally long, all positive, element i of both measured side by side (naive and engine of a repetition)
 /// returns       absent for no pairs
 /// throws        std::invalid_argument: unequal lengths, a value that is not positive and finite
-std::optional<Interval> paired_ratio(std::span<const double> above, std::span<const double> below, double confidence = 0.95);
+std::optional<Interval> paired_ratio(std::span<const double> above, std::span<const double> below,
+                                     double confidence = 0.95);
 
 }  // namespace kvproof

@@ -1,4 +1,4 @@
-// The part of JSON Schema (draft 2020-12) that this project's schemas use, so that tests can hold documents against them.
+// The part of JSON Schema (draft 2020-12) that this project's schemas use: tests hold documents against them.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,8 +10,8 @@
 namespace kvproof::testing {
 
 /// Collects what is wrong with a document: "/cases/0/shape: lacks \"N\"".
-/// Knows type, required, properties, patternProperties, additionalProperties, items, enum, const, anyOf, minimum, maximum and
-/// $ref into the schema itself; any other keyword is a std::logic_error, so that no rule is passed over.
+/// Knows type, required, properties, patternProperties, additionalProperties, items, enum, const, anyOf, minimum, maximum
+/// and $ref into the schema itself; any other keyword is a std::logic_error, so that no rule is passed over.
 class JsonSchema {
  public:
   using Json = nlohmann::ordered_json;
@@ -31,28 +31,42 @@ class JsonSchema {
       return;
     }
     for (const auto& [keyword, rule] : schema.items()) {
-      if (keyword == "$ref") check(root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), value, at, found);
-      else if (keyword == "type") check_type(rule, value, at, found);
-      else if (keyword == "const") { if (value != rule) found.push_back(at + ": expected " + rule.dump() + ", found " + value.dump()); }
-      else if (keyword == "enum") { if (!contains(rule, value)) found.push_back(at + ": expected one of " + rule.dump() + ", found " + value.dump()); }
-      else if (keyword == "minimum") { if (value.is_number() && value < rule) found.push_back(at + ": " + value.dump() + " is below " + rule.dump()); }
-      else if (keyword == "maximum") { if (value.is_number() && value > rule) found.push_back(at + ": " + value.dump() + " is above " + rule.dump()); }
-      else if (keyword == "anyOf") check_any(rule, value, at, found);
-      else if (keyword == "required") check_required(rule, value, at, found);
-      else if (keyword == "items") check_items(rule, value, at, found);
-      else if (keyword == "properties") check_properties(schema, value, at, found);
-      else if (!is_one_of(keyword, {"patternProperties", "additionalProperties", "$defs", "$schema", "title", "description"}))
+      if (keyword == "$ref")
+        check(root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), value, at, found);
+      else if (keyword == "type")
+        check_type(rule, value, at, found);
+      else if (keyword == "const") {
+        if (value != rule) found.push_back(at + ": expected " + rule.dump() + ", found " + value.dump());
+      } else if (keyword == "enum") {
+        if (!contains(rule, value))
+          found.push_back(at + ": expected one of " + rule.dump() + ", found " + value.dump());
+      } else if (keyword == "minimum") {
+        if (value.is_number() && value < rule) found.push_back(at + ": " + value.dump() + " is below " + rule.dump());
+      } else if (keyword == "maximum") {
+        if (value.is_number() && value > rule) found.push_back(at + ": " + value.dump() + " is above " + rule.dump());
+      } else if (keyword == "anyOf")
+        check_any(rule, value, at, found);
+      else if (keyword == "required")
+        check_required(rule, value, at, found);
+      else if (keyword == "items")
+        check_items(rule, value, at, found);
+      else if (keyword == "properties")
+        check_properties(schema, value, at, found);
+      else if (!is_one_of(keyword,
+                          {"patternProperties", "additionalProperties", "$defs", "$schema", "title", "description"}))
         throw std::logic_error("JsonSchema does not know the keyword " + keyword);
     }
   }
 
   static bool is_one_of(const std::string& word, std::initializer_list<const char*> words) {
-    for (const char* each : words) if (word == each) return true;
+    for (const char* each : words)
+      if (word == each) return true;
     return false;
   }
 
   static bool contains(const Json& list, const Json& value) {
-    for (const Json& each : list) if (each == value) return true;
+    for (const Json& each : list)
+      if (each == value) return true;
     return false;
   }
 
@@ -64,7 +78,8 @@ class JsonSchema {
 
   static void check_type(const Json& rule, const Json& value, const std::string& at, std::vector<std::string>& found) {
     bool fits = false;
-    for (const Json& type : rule.is_array() ? rule : Json::array({rule})) fits = fits || has_type(type.get<std::string>(), value);
+    for (const Json& type : rule.is_array() ? rule : Json::array({rule}))
+      fits = fits || has_type(type.get<std::string>(), value);
     if (!fits) found.push_back(at + ": expected " + rule.dump() + ", found " + value.type_name());
   }
 
@@ -80,7 +95,8 @@ class JsonSchema {
     found.insert(found.end(), fewest.begin(), fewest.end());
   }
 
-  static void check_required(const Json& rule, const Json& value, const std::string& at, std::vector<std::string>& found) {
+  static void check_required(const Json& rule, const Json& value, const std::string& at,
+                             std::vector<std::string>& found) {
     if (!value.is_object()) return;
     for (const Json& name : rule) {
       if (!value.contains(name.get<std::string>())) found.push_back(at + ": lacks " + name.dump());
@@ -92,7 +108,8 @@ class JsonSchema {
     for (std::size_t i = 0; i < value.size(); ++i) check(rule, value[i], at + "/" + std::to_string(i), found);
   }
 
-  void check_properties(const Json& schema, const Json& value, const std::string& at, std::vector<std::string>& found) const {
+  void check_properties(const Json& schema, const Json& value, const std::string& at,
+                        std::vector<std::string>& found) const {
     if (!value.is_object()) return;
     for (const auto& [name, member] : value.items()) {
       const std::string place = at + "/" + name;

@@ -7,8 +7,10 @@ using namespace kvproof;
 namespace {
 
 constexpr const char* kXeon =
-    "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) Platinum 8488C\n"
-    "stepping\t: 8\ncpu MHz\t\t: 2400.000\nflags\t\t: fpu amx_bf16 avx avx2 avx512f fma sse4_2 avx512_bf16_not\nbugs\t\t: spectre_v1\n\n"
+    "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) "
+    "Platinum 8488C\n"
+    "stepping\t: 8\ncpu MHz\t\t: 2400.000\nflags\t\t: fpu amx_bf16 avx avx2 avx512f fma sse4_2 "
+    "avx512_bf16_not\nbugs\t\t: spectre_v1\n\n"
     "processor\t: 1\nvendor_id\t: GenuineIntel\nmodel name\t: another\n";
 
 constexpr const char* kArm =
@@ -61,7 +63,8 @@ TEST_CASE("load averages are the first three numbers", "[machine]") {
 }
 
 TEST_CASE("stolen time is the eighth column of all CPUs' line, in ticks", "[machine]") {
-  CHECK(parse_steal_ns("cpu  20173 3127 8932 249912 1742 0 290 130 0 0\ncpu0 4847 619 2995 133201 325 0 27 57 0 0\n", 100) == 1'300'000'000);
+  CHECK(parse_steal_ns("cpu  20173 3127 8932 249912 1742 0 290 130 0 0\ncpu0 4847 619 2995 133201 325 0 27 57 0 0\n",
+                       100) == 1'300'000'000);
   CHECK(parse_steal_ns("cpu  1 1 1 1 1 1 1 3 0 0\n", 1000) == 3'000'000);
   CHECK_FALSE(parse_steal_ns("cpu  1 2 3 4 5 6 7\ncpu0 9", 100).has_value());  // kernels before 2.6.11
   CHECK_FALSE(parse_steal_ns("cpu0 1 1 1 1 1 1 1 3\n", 100).has_value());

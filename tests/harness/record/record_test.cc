@@ -49,7 +49,9 @@ std::string text_of(const fs::path& file) {
 }
 
 Json small_record() {
-  return {{"schema", record_schema()}, {"started", "2026-11-22T10:15:00Z"}, {"config", {{"file", "configs/demo.yaml"}, {"hash", "a1b2c3d4e5f60718"}}}};
+  return {{"schema", record_schema()},
+          {"started", "2026-11-22T10:15:00Z"},
+          {"config", {{"file", "configs/demo.yaml"}, {"hash", "a1b2c3d4e5f60718"}}}};
 }
 
 std::string error_of(const std::function<void()>& action) {
@@ -75,7 +77,8 @@ TEST_CASE("a run is written whole, into a folder made for it, and read back equa
   CHECK(file == folder / "results/runs/20261122T101500Z-demo-a1b2c3.json");
   CHECK(folder.names("results/runs") == std::vector<std::string>{"20261122T101500Z-demo-a1b2c3.json"});  // no part left
   CHECK(read_record(file) == record);
-  CHECK(text_of(file).starts_with("{\n \"schema\": {\n  \"name\": \"kvproof-run\",\n  \"version\": 1\n },\n \"started\""));
+  CHECK(text_of(file).starts_with(
+      "{\n \"schema\": {\n  \"name\": \"kvproof-run\",\n  \"version\": 1\n },\n \"started\""));
   CHECK(text_of(file).ends_with("}\n"));
 }
 
@@ -155,8 +158,10 @@ TEST_CASE("a file that is no record of this version is refused with what to do",
        "schema.name: expected \"kvproof-run\", found \"other\"; is this a record of kvproof run?"},
       {"{\"schema\": {\"name\": \"kvproof-run\", \"version\": 2}}",
        "schema.version: expected 1, found 2; a newer kvproof wrote this record: read it with that one"},
-      {"{\"schema\": {\"name\": \"kvproof-run\", \"version\": 0}}", "schema.version: expected 1, found 0; no kvproof wrote this: repeat the run"},
-      {"{\"schema\": {\"name\": \"kvproof-run\"}}", "schema.version: expected 1, found null; no kvproof wrote this: repeat the run"},
+      {"{\"schema\": {\"name\": \"kvproof-run\", \"version\": 0}}",
+       "schema.version: expected 1, found 0; no kvproof wrote this: repeat the run"},
+      {"{\"schema\": {\"name\": \"kvproof-run\"}}",
+       "schema.version: expected 1, found null; no kvproof wrote this: repeat the run"},
   }));
   const Folder folder;
   const fs::path file = folder.write("bad.json", row.text);
@@ -168,7 +173,8 @@ TEST_CASE("a record that is not there or a folder is refused with what to do", "
   CHECK(error_of([&] { read_record(folder / "none.json"); }) ==
         (folder / "none.json").string() + ": no such file; kvproof run CONFIG.yaml writes records to results/runs");
   fs::create_directory(folder / "runs");
-  CHECK(error_of([&] { read_record(folder / "runs"); }) == (folder / "runs").string() + ": is a folder; name one of the .json files in it");
+  CHECK(error_of([&] { read_record(folder / "runs"); }) ==
+        (folder / "runs").string() + ": is a folder; name one of the .json files in it");
 }
 
 TEST_CASE("a null stands beside its reason", "[record]") {
@@ -176,7 +182,8 @@ TEST_CASE("a null stands beside its reason", "[record]") {
   put(object, "known", Fact<int64_t>::known(3));
   put(object, "missing", Fact<int64_t>::unknown("nobody counts"));
   put_null(object, "more", "because");
-  CHECK(object.dump() == R"({"known":3,"missing":null,"missing_reason":"nobody counts","more":null,"more_reason":"because"})");
+  CHECK(object.dump() ==
+        R"({"known":3,"missing":null,"missing_reason":"nobody counts","more":null,"more_reason":"because"})");
 }
 
 TEST_CASE("a file's hash is XXH3 with 128 bits, as xxh128sum prints it", "[record]") {
@@ -206,7 +213,8 @@ TEST_CASE("the machine's part of a record obeys the schema, whatever is unknown"
     facts = MachineFacts{};
     facts.cores = 1;
     facts.cpu_model = facts.cpu_id = facts.governor = facts.affinity = Fact<std::string>::unknown("hidden");
-    facts.l1d_bytes = facts.l2_bytes = facts.l3_bytes = facts.memory_bytes = before.steal_ns = Fact<int64_t>::unknown("hidden");
+    facts.l1d_bytes = facts.l2_bytes = facts.l3_bytes = facts.memory_bytes = before.steal_ns =
+        Fact<int64_t>::unknown("hidden");
     before.load = after.load = Fact<std::vector<double>>::unknown("hidden");
     const Json machine = machine_json(facts, before, after);
     CHECK(machine.at("steal_ns").is_null());

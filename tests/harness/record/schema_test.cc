@@ -1,8 +1,8 @@
 #include <fstream>
 
+#include "harness/error.h"
 #include "harness/record/record.h"
 #include "harness/record/view.h"
-#include "harness/error.h"
 #include "tests/support/catch.h"
 #include "tests/support/json_schema.h"
 
@@ -32,12 +32,15 @@ TEST_CASE("a record with a fault does not obey the schema", "[record][schema]") 
       {"/exit_code", 9, "/exit_code: expected one of [0,1,2,3,4,5,6,70], found 9"},
       {"/machine/cores", "2", "/machine/cores: expected \"integer\", found string"},
       {"/machine/mhz", 2600, "/machine/mhz: is not allowed here"},
-      {"/cases/0/agreement/verdict", "FINE", "/cases/0/agreement/verdict: expected one of [\"AGREE\",\"TIE\",\"DISAGREE\",\"UNVERIFIED\"], found \"FINE\""},
+      {"/cases/0/agreement/verdict", "FINE",
+       "/cases/0/agreement/verdict: expected one of [\"AGREE\",\"TIE\",\"DISAGREE\",\"UNVERIFIED\"], found \"FINE\""},
       {"/cases/0/agreement/logits/same_top1", 1.5, "/cases/0/agreement/logits/same_top1: 1.5 is above 1"},
       {"/cases/0/paths/naive/samples/2/e2e_ns", -1, "/cases/0/paths/naive/samples/2/e2e_ns: -1 is below 0"},
-      {"/cases/0/paths/naive/samples/2/e2e_ns", 1.5, "/cases/0/paths/naive/samples/2/e2e_ns: expected \"integer\", found number"},
+      {"/cases/0/paths/naive/samples/2/e2e_ns", 1.5,
+       "/cases/0/paths/naive/samples/2/e2e_ns: expected \"integer\", found number"},
       {"/cases/0/speedup/e2e_reason", 3, "/cases/0/speedup/e2e_reason: expected \"string\", found number"},
-      {"/cases/5/error", Json::object({{"kind", "capacity"}, {"message", ""}, {"place", ""}}), "/cases/5/error: lacks \"exit_code\""},
+      {"/cases/5/error", Json::object({{"kind", "capacity"}, {"message", ""}, {"place", ""}}),
+       "/cases/5/error: lacks \"exit_code\""},
   }));
   CAPTURE(row.pointer);
   record[Json::json_pointer(row.pointer)] = row.value;
@@ -45,7 +48,8 @@ TEST_CASE("a record with a fault does not obey the schema", "[record][schema]") 
 }
 
 TEST_CASE("a schema with a keyword nobody checks is refused", "[record][schema]") {
-  CHECK_THROWS_WITH(JsonSchema(Json::object({{"maxLength", 3}})).errors("text"), "JsonSchema does not know the keyword maxLength");
+  CHECK_THROWS_WITH(JsonSchema(Json::object({{"maxLength", 3}})).errors("text"),
+                    "JsonSchema does not know the keyword maxLength");
 }
 
 TEST_CASE("a view names the field that is not as it should be", "[record]") {
@@ -59,7 +63,8 @@ TEST_CASE("a view names the field that is not as it should be", "[record]") {
   CHECK(first.has("x"));
   CHECK_FALSE(first.has("y"));
   CHECK_THROWS_WITH(first.at("id").text(), "/cases/0/id: expected a string, found 7; the record is damaged");
-  CHECK_THROWS_WITH(first.at("flag").boolean(), "/cases/0/flag: expected true or false, found null; the record is damaged");
+  CHECK_THROWS_WITH(first.at("flag").boolean(),
+                    "/cases/0/flag: expected true or false, found null; the record is damaged");
   CHECK_THROWS_WITH(first.at("x").integer(), "/cases/0/x: expected an integer, found 1.5; the record is damaged");
   CHECK_THROWS_WITH(first.at("t").number(), "/cases/0/t: expected a number, found string; the record is damaged");
   CHECK_THROWS_WITH(first.at("shape"), "/cases/0/shape: expected a value, found nothing; the record is damaged");

@@ -63,8 +63,9 @@ TEST_CASE("the interval's rank is that of the exact sign test", "[stats]") {
   struct Row {
     int64_t n, at_95, at_99;  // 0: no interval. From sums of binomial coefficients in exact integers.
   };
-  const auto row = GENERATE(Row{1, 0, 0}, Row{5, 0, 0}, Row{6, 1, 0}, Row{7, 1, 0}, Row{8, 1, 1}, Row{9, 2, 1}, Row{12, 3, 2},
-                            Row{15, 4, 3}, Row{20, 6, 4}, Row{25, 8, 6}, Row{100, 40, 37}, Row{2000, 956, 942});
+  const auto row =
+      GENERATE(Row{1, 0, 0}, Row{5, 0, 0}, Row{6, 1, 0}, Row{7, 1, 0}, Row{8, 1, 1}, Row{9, 2, 1}, Row{12, 3, 2},
+               Row{15, 4, 3}, Row{20, 6, 4}, Row{25, 8, 6}, Row{100, 40, 37}, Row{2000, 956, 942});
   CAPTURE(row.n);
   CHECK(median_interval_rank(row.n, 0.95).value_or(0) == row.at_95);
   CHECK(median_interval_rank(row.n, 0.99).value_or(0) == row.at_99);

@@ -1,0 +1,153 @@
+// What ran, and at the end what was said about it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "harness/report/numbers.h"
+#include "harness/report/page.h"
+#include "harness/report/text.h"
+
+namespace kvproof {
+namespace {
+
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+  return fmt::format("{}", fmt::join(parts, between));
+}
+
+void add_once(std::vector<std::string>& list, const std::string& text) {
+  if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
+}
+
+std::string checkpoint_text(const View& checkpoint) {
+  std::vector<std::string> parts;
+  if (checkpoint.at("path").is_null()) {
+    parts.push_back("synthetic " + shown(checkpoint.at("tag")));
+  } else {
+    parts.push_back(shown(checkpoint.at("path")));
+    std::string which = shown(checkpoint.at("tag"));
+    if (!checkpoint.at("source").is_null()) which = shown(checkpoint.at("source")) + " " + which;
+    if (const auto step = checkpoint.at("step").integer_or_null()) which += fmt::format(" step {}", *step);
+    parts.push_back(which);
+    if (const auto bpb = checkpoint.at("val_bpb").number_or_null()) parts.push_back("val_bpb " + plain_number(bpb));
+  }
+  parts.push_back("generation " + shown(checkpoint.at("generation")));
+  parts.push_back(count_text(checkpoint.at("parameters").integer()) + " parameters");
+  return joined(parts, ", ");
+}
+
+// How the cases ran: one text where they are alike.
+std::string settings_text(const View& record) {
+  std::vector<std::string> runs, logits;
+  for (const View& one : record.at("cases").items()) {
+    if (one.at("status").text() != "ok") continue;
+    const View run = one.at("settings").at("run");
+    add_once(runs, fmt::format("{}, {}, {}, {}", shown(run.at("backend")), shown(run.at("dtype")),
+                               shown(run.at("device")), counted(run.at("threads").integer(), "thread")));
+    const bool all = one.at("settings").at("naive").at("logits").text() == "all";
+    add_once(logits, all ? "of all positions, as nanochat does" : "of the last position only");
+  }
+  if (runs.empty()) return "no case ran";
+  return joined(runs, " | ") + "; naive computes logits " + joined(logits, " | ");
+}
+
+std::string machine_text(const View& machine) {
+  std::string text =
+      machine.at("cpu_model").is_null() ? shown(machine.at("architecture")) : shown(machine.at("cpu_model"));
+  text += ", " + counted(machine.at("cores").integer(), "core");
+  const View caches = machine.at("caches");
+  for (const auto& [name, key] : {std::pair{"L3", "l3_bytes"}, std::pair{"L2", "l2_bytes"}}) {
+    const auto bytes = caches.at(key).integer_or_null();
+    if (!bytes) continue;
+    text += fmt::format(", {} {}", name, bytes_text(bytes));
+    break;
+  }
+  if (const auto memory = machine.at("memory_bytes").integer_or_null()) text += ", memory " + bytes_text(memory);
+  return text + "; " + shown(machine.at("os"));
+}
+
+std::string program_text(const View& program) {
+  std::string text =
+      fmt::format("{}, commit {}", shown(program.at("version")), cut(shown(program.at("commit")), 40).substr(0, 7));
+  if (program.at("dirty").boolean()) text += " with uncommitted changes";
+  text += fmt::format(", {}, {}, LibTorch {}", shown(program.at("build_type")), shown(program.at("compiler")),
+                      shown(program.at("torch_version")));
+  const std::string sanitizers = shown(program.at("sanitizers"));
+  return sanitizers.empty() ? text : text + ", sanitizers: " + sanitizers;
+}
+
+const char* meaning_of(int64_t exit_code) {
+  switch (exit_code) {
+    case 0:
+      return "fine";
+    case 1:
+      return "a regression is confirmed";
+    case 2:
+      return "the command line or the config is wrong";
+    case 3:
+      return "inconclusive";
+    case 4:
+      return "there is nothing to compare with";
+    case 5:
+      return "the outputs of naive and engine disagree";
+    case 6:
+      return "a measurement or its data failed";
+    case 70:
+      return "a bug in kvproof: please report it";
+    default:
+      return "unknown to this version of kvproof";
+  }
+}
+
+}  // namespace
+
+void write_header(const View& record, Page& page) {
+  const std::string title = "kvproof run " + shown(record.at("config").at("file"));
+  const std::string when = shown(record.at("started"));
+  const int gap = std::max(2, page.width() - display_width(title) - display_width(when));
+  page.line(page.painted(title, Ink::bold) + left("", gap) + page.painted(when, Ink::dim));
+  page.line();
+  int label = 7;
+  for (const View& checkpoint : record.at("checkpoints").items())
+    label = std::max(label, display_width(shown(checkpoint.at("name"))));
+  label = std::min(label, 24) + 2;
+  for (const View& checkpoint : record.at("checkpoints").items()) {
+    page.wrapped("  " + left(cut(shown(checkpoint.at("name")), label - 2), label), checkpoint_text(checkpoint));
+    for (const char* list : {"ambiguities", "guesses"}) {
+      for (const View& note : checkpoint.at(list).items()) page.wrapped("  " + left("", label), shown(note), Ink::dim);
+    }
+  }
+  page.wrapped("  " + left("run", label), settings_text(record));
+  page.wrapped("  " + left("machine", label), machine_text(record.at("machine")));
+  page.wrapped("  " + left("kvproof", label), program_text(record.at("kvproof")));
+}
+
+void write_closing(const View& record, Page& page) {
+  const auto warnings = record.at("warnings").items();
+  if (!warnings.empty()) {
+    page.line();
+    page.line(page.painted("Warnings", Ink::bold));
+    page.line();
+    for (const View& warning : warnings) page.wrapped("  - ", shown(warning));
+  }
+  std::vector<std::string> verdicts;
+  std::map<std::string, int64_t> counts;
+  const auto cases = record.at("cases").items();
+  for (const View& one : cases) {
+    add_once(verdicts, verdict_of(one));
+    ++counts[verdict_of(one)];
+  }
+  std::vector<std::string> parts;
+  for (const char* verdict : {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"}) {
+    if (counts.contains(verdict)) parts.push_back(fmt::format("{} {}", counts[verdict], verdict));
+  }
+  const int64_t code = record.at("exit_code").integer();
+  page.line();
+  page.wrapped("",
+               fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"),
+                           joined(parts, ", "), code, meaning_of(code)),
+               code == 0 ? Ink::good : Ink::bad);
+}
+
+}  // namespace kvproof

@@ -1,0 +1,144 @@
+// How fast is it?
+#include <fmt/format.h>
+
+#include <array>
+#include <vector>
+
+#include "harness/report/numbers.h"
+#include "harness/report/page.h"
+#include "harness/report/text.h"
+
+namespace kvproof {
+namespace {
+
+// Five columns: end to end, first token, prefill, decode, positions. On a wide page intervals stand beside their ratio.
+constexpr int kLabelWidth = 14;
+using Cells = std::array<std::string, 5>;
+
+struct Layout {
+  bool beside;
+  std::array<int, 5> widths;
+};
+
+Layout layout_of(const Page& page) {
+  if (page.width() >= 100) return {true, {20, 13, 20, 20, 12}};
+  return {false, {14, 13, 15, 14, 10}};
+}
+
+std::string row(const Layout& layout, const std::string& label, const Cells& cells) {
+  std::string line = left(label, kLabelWidth);
+  for (std::size_t i = 0; i < cells.size(); ++i) line += right(cells[i], layout.widths[i]);
+  return line;
+}
+
+std::optional<double> median_of(const View& metrics, const char* name) {
+  const View metric = metrics.at(name);
+  return metric.is_null() ? std::nullopt : std::optional(metric.at("median").number());
+}
+
+Cells path_cells(const View& path) {
+  const View metrics = path.at("metrics");
+  return {milliseconds(median_of(metrics, "e2e_ns")), milliseconds(median_of(metrics, "ttft_ns")),
+          plain_number(median_of(metrics, "prefill_tok_per_s")), plain_number(median_of(metrics, "decode_tok_per_s")),
+          std::to_string(path.at("token_forwards").integer())};
+}
+
+std::string interval_of(const View& ratio) {
+  const auto low = ratio.at("low").number_or_null(), high = ratio.at("high").number_or_null();
+  if (!low || !high) return "";
+  std::string from = times(low), to = times(high);
+  from.pop_back();
+  to.pop_back();
+  return fmt::format("[{}, {}]", from, to);
+}
+
+void write_ratios(const View& one, const Layout& layout, Page& page) {
+  const View speedup = one.at("speedup");
+  if (const auto reason = speedup.at("withheld").text_or_null()) {
+    return page.wrapped(left("    speed-up", kLabelWidth) + "  ", "withheld: " + visible(*reason), Ink::bad);
+  }
+  const char* mark = speedup.at("verified").boolean() ? "" : "?";
+  Cells ratios, intervals;
+  bool any_interval = false;
+  for (const auto& [column, name] : {std::pair{0, "e2e"}, std::pair{2, "prefill"}, std::pair{3, "decode"}}) {
+    const View ratio = speedup.at(name);
+    if (ratio.is_null()) {
+      ratios[column] = kNone;
+      continue;
+    }
+    ratios[column] = times(ratio.at("ratio").number()) + mark;
+    intervals[column] = interval_of(ratio);
+    any_interval = any_interval || !intervals[column].empty();
+    if (layout.beside && !intervals[column].empty()) ratios[column] += " " + intervals[column];
+  }
+  ratios[4] = times(one.at("work").at("work_ratio").number_or_null());
+  page.line(page.painted(row(layout, "    speed-up", ratios), Ink::bold));
+  if (!layout.beside && any_interval) page.line(row(layout, "", intervals));
+}
+
+std::string heading_of(const View& one) {
+  const int64_t repetitions = one.at("settings").at("run").at("repetitions").integer();
+  std::vector<std::string> parts = {shape_of(one), counted(repetitions, "repetition")};
+  if (const auto bytes = one.at("paths").at("engine").at("kv_cache_bytes").integer_or_null())
+    parts.push_back("cache " + bytes_text(bytes));
+  if (const auto ceiling = one.at("work").at("ceiling").number_or_null())
+    parts.push_back("FLOPs allow " + times(ceiling));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void write_case(const View& one, const Layout& layout, Page& page) {
+  page.line();
+  const std::string id = shown(one.at("id")), heading = heading_of(one);
+  if (2 + display_width(id) + 2 + display_width(heading) <= page.width()) {
+    page.line("  " + id + "  " + page.painted(heading, Ink::dim));
+  } else {
+    page.wrapped("  ", id);
+    page.wrapped("    ", heading, Ink::dim);
+  }
+  const View paths = one.at("paths");
+  page.line(row(layout, "    naive", path_cells(paths.at("naive"))));
+  page.line(row(layout, "    engine", path_cells(paths.at("engine"))));
+  write_ratios(one, layout, page);
+  if (one.at("speedup").at("withheld").is_null() && !one.at("speedup").at("verified").boolean()) {
+    page.wrapped("    ? ", "not verified: nobody knows whether the engine's output is right", Ink::doubtful);
+  }
+  if (one.at("validity").at("verdict").text() != "VALID") {
+    std::vector<std::string> reasons;
+    for (const View& reason : one.at("validity").at("reasons").items()) reasons.push_back(shown(reason));
+    page.wrapped("    ", fmt::format("INVALID: {}", fmt::join(reasons, "; ")), Ink::bad);
+  }
+}
+
+std::optional<double> confidence_of(const std::vector<View>& cases) {
+  for (const View& one : cases) {
+    const View ratio = one.at("speedup").at("e2e");
+    if (!ratio.is_null()) return ratio.at("confidence").number();
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void write_speed(const View& record, Page& page) {
+  std::vector<View> cases;
+  for (const View& one : record.at("cases").items()) {
+    if (one.at("status").text() == "ok") cases.push_back(one);
+  }
+  if (cases.empty()) return;
+  const Layout layout = layout_of(page);
+  std::string how = "Medians. speed-up: naive / engine";
+  if (const auto confidence = confidence_of(cases))
+    how += fmt::format(", in brackets its {:g} % interval (6 repetitions or more)", *confidence * 100);
+  page.line();
+  page.line(page.painted("How fast is it?", Ink::bold));
+  page.wrapped(
+      "",
+      how + ". positions: pushed through the model. FLOPs allow: the speed-up if arithmetic were all that took time.",
+      Ink::dim);
+  page.line();
+  page.line(page.painted(row(layout, "", {"whole run", "first token", "prefill tok/s", "decode tok/s", "positions"}),
+                         Ink::dim));
+  for (const View& one : cases) write_case(one, layout, page);
+}
+
+}  // namespace kvproof

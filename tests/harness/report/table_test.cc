@@ -1,0 +1,203 @@
+#include "harness/report/table.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "harness/report/text.h"
+#include "tests/support/catch.h"
+
+using namespace kvproof;
+
+namespace {
+
+Json sample() { return read_record(testing::source_path("tests/data/record/sample.json")); }
+
+std::string file_text(const std::string& relative) {
+  std::ifstream stream(testing::source_path(relative));
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// The lines from the first that contains `from` up to the next empty one.
+std::string block(const std::string& table, const std::string& from) {
+  const auto found = table.find(from);
+  if (found == std::string::npos) return "no line with " + from;
+  const auto begin = table.rfind('\n', found) + 1;
+  return table.substr(begin, table.find("\n\n", begin) + 1 - begin);
+}
+
+std::string after(const std::string& table, const std::string& heading) { return table.substr(table.find(heading)); }
+
+// Case `index` of the sample, its rows' generated tokens and completions set for both paths.
+struct Row {
+  std::vector<int> naive, engine;
+  std::string naive_text, engine_text;
+};
+Json with_rows(std::size_t index, const std::vector<Row>& rows) {
+  Json record = sample();
+  Json& one = record["cases"][index];
+  const Json first = one["paths"]["naive"]["rows"][0];
+  const auto P = one["shape"]["P"].get<std::size_t>();
+  for (const char* path : {"naive", "engine"}) {
+    Json& list = one["paths"][path]["rows"] = Json::array();
+    for (const Row& row : rows) {
+      const bool naive = std::string(path) == "naive";
+      Json out = first;
+      out["tokens"] = one["prompt"]["tokens"];
+      REQUIRE(out["tokens"].size() == P);
+      for (const int token : naive ? row.naive : row.engine) out["tokens"].push_back(token);
+      out["completion"] = naive ? row.naive_text : row.engine_text;
+      list.push_back(out);
+    }
+  }
+  one["shape"]["rows"] = rows.size();
+  record["cases"] = Json::array({one});
+  return record;
+}
+
+}  // namespace
+
+TEST_CASE("the table of the sample record is this one, character by character", "[report]") {
+  const int width = GENERATE(80, 100, 120);
+  const std::string file = "tests/data/record/sample_" + std::to_string(width) + ".txt";
+  CAPTURE(file);
+  CHECK(render_table(sample(), false, width) == file_text(file));
+}
+
+TEST_CASE("a narrow terminal gets the table of 80 columns", "[report]") {
+  CHECK(render_table(sample(), false, 20) == render_table(sample(), false, 80));
+}
+
+TEST_CASE("no line is wider than the terminal", "[report]") {
+  Json record = sample();
+  record["cases"][0]["id"] = std::string(130, 'i');
+  record["cases"][1]["prompt"]["text"] = std::string(300, 'p');
+  record["checkpoints"][0]["name"] = std::string(60, 'n');
+  record["checkpoints"][0]["path"] = std::string(200, '/');
+  record["config"]["file"] = "demo.yaml";
+  const int width = GENERATE(80, 81, 99, 100, 101, 140);
+  CAPTURE(width);
+  std::istringstream lines(render_table(record, false, width));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(display_width(line) <= width);
+    CHECK((line.empty() || line.back() != ' '));
+  }
+}
+
+TEST_CASE("colours change nothing of the text", "[report]") {
+  const int width = GENERATE(80, 100);
+  const std::string coloured = render_table(sample(), true, width);
+  CHECK_THAT(coloured,
+             Catch::Matchers::Contains("\x1b[32m  AGREE") && Catch::Matchers::Contains("\x1b[1;31m  DISAGREE"));
+  CHECK(std::regex_replace(coloured, std::regex("\x1b\\[[0-9;]*m"), "") == render_table(sample(), false, width));
+}
+
+TEST_CASE("nothing in a record reaches the terminal as a control character", "[report]") {
+  Json record = sample();
+  const std::string evil = "\x1b]0;x\x07\n\u202e";
+  for (const char* pointer :
+       {"/config/file", "/started", "/checkpoints/0/name", "/checkpoints/0/path", "/checkpoints/1/ambiguities/0",
+        "/machine/cpu_model", "/machine/os", "/kvproof/commit", "/cases/0/id", "/cases/0/shape/label",
+        "/cases/0/prompt/text", "/cases/0/paths/naive/rows/0/completion", "/cases/2/agreement/explanation",
+        "/cases/3/speedup/withheld", "/cases/4/validity/reasons/0", "/cases/5/error/message", "/cases/5/error/place",
+        "/warnings/0"}) {
+    record[Json::json_pointer(pointer)] = evil + "text";
+  }
+  const std::string table = render_table(record, false, 100);
+  CHECK(table.find('\x1b') == std::string::npos);
+  CHECK(table.find('\x07') == std::string::npos);
+  CHECK(table.find("\u202e") == std::string::npos);
+}
+
+TEST_CASE("texts that part late are shown around the place where they part", "[report]") {
+  const std::string same(90, 'a');
+  const std::string table =
+      render_table(with_rows(0, {{{1, 2, 3}, {1, 2, 4}, same + " cat", same + " dog"}}), false, 100);
+  CHECK(block(after(table, "What came out?"), "naive   ") ==
+        "    naive   …aaaaaaaaaaaaaaaaaaaa cat\"\n"
+        "    engine  …aaaaaaaaaaaaaaaaaaaa dog\"\n"
+        "                                  ^ they part at step 2\n");
+}
+
+TEST_CASE("the mark stands under the first other character, wide ones before it", "[report]") {
+  // 43 columns; what is left out of them ends within a character.
+  const std::string same = "日本日本日本日本日本日本日本日本日本日本日a";
+  const std::string table =
+      after(render_table(with_rows(0, {{{1}, {2}, same + "x", same + "y"}}), false, 80), "What came out?");
+  CHECK(block(table, "naive   ") ==
+        "    naive   …本日本日本日本日ax\"\n"
+        "    engine  …本日本日本日本日ay\"\n"
+        "                              ^ they part at step 0\n");
+}
+
+TEST_CASE("other tokens with the same text are called that", "[report]") {
+  const std::string table = render_table(with_rows(0, {{{1, 2}, {1, 3}, "fin", "fin"}}), false, 100);
+  CHECK(block(after(table, "What came out?"), "naive   ") ==
+        "    naive   \"fin\"\n    engine  \"fin\"\n            the same text, but other tokens from step 1 on\n");
+}
+
+TEST_CASE("a path that ended early parts where it ended", "[report]") {
+  const std::string table = render_table(with_rows(0, {{{1, 2}, {}, "ab", ""}}), false, 100);
+  CHECK(block(after(table, "What came out?"), "naive   ") ==
+        "    naive   \"ab\"\n    engine  \"\"\n             ^ they part at step 0\n");
+}
+
+TEST_CASE("of many rows those that differ are shown first, and the rest is counted", "[report]") {
+  std::vector<Row> rows(11, Row{{1}, {1}, "x", "x"});
+  rows[9] = {{1}, {2}, "x", "y"};
+  const std::string table = after(render_table(with_rows(0, rows), false, 100), "What came out?");
+  CHECK(block(table, "row 0") ==
+        "    row 0   both    \"x\"\n    row 1   both    \"x\"\n    row 2   both    \"x\"\n"
+        "    row 9   naive   \"x\"\n            engine  \"y\"\n                     ^ they part at step 0\n"
+        "                    7 more rows in the record\n");
+}
+
+TEST_CASE("a run whose cases all failed has neither speeds nor outputs", "[report]") {
+  Json record = sample();
+  record["cases"] = Json::array({record["cases"][5]});
+  record["exit_code"] = 6;
+  const std::string table = render_table(record, false, 100);
+  CHECK_THAT(table, Catch::Matchers::Contains("run      no case ran\n"));
+  CHECK(table.find("How fast is it?") == std::string::npos);
+  CHECK(table.find("What came out?") == std::string::npos);
+  CHECK_THAT(table, Catch::Matchers::Contains("1 case: 1 FAILED. Exit code 6: a measurement or its data failed.\n"));
+}
+
+TEST_CASE("every exit code has its meaning", "[report]") {
+  struct Line {
+    int code;
+    const char* text;
+  };
+  const auto row =
+      GENERATE(Line{0, "Exit code 0: fine."}, Line{1, "Exit code 1: a regression is confirmed."},
+               Line{2, "Exit code 2: the command line or the config is wrong."}, Line{3, "Exit code 3: inconclusive."},
+               Line{4, "Exit code 4: there is nothing to compare with."},
+               Line{70, "Exit code 70: a bug in kvproof: please report it."});
+  Json record = sample();
+  record["exit_code"] = row.code;
+  CHECK_THAT(render_table(record, false, 140), Catch::Matchers::Contains(row.text));
+}
+
+TEST_CASE("settings that differ between cases are all named", "[report]") {
+  Json record = sample();
+  record["cases"][1]["settings"]["run"]["dtype"] = "bfloat16";
+  record["cases"][1]["settings"]["naive"]["logits"] = "last";
+  CHECK_THAT(render_table(record, false, 200),
+             Catch::Matchers::Contains("run      aten, float32, cpu, 2 threads | aten, bfloat16, cpu, 2 threads; naive "
+                                       "computes logits of all positions, "
+                                       "as nanochat does | of the last position only\n"));
+}
+
+TEST_CASE("a record with a missing or odd field gives an error that names it", "[report]") {
+  Json record = sample();
+  record["cases"][1]["agreement"].erase("verdict");
+  CHECK_THROWS_WITH(render_table(record, false, 100),
+                    "/cases/1/agreement/verdict: expected a value, found nothing; the record is damaged");
+  record = sample();
+  record["cases"][0]["paths"]["engine"]["metrics"]["e2e_ns"]["median"] = "fast";
+  CHECK_THROWS_WITH(
+      render_table(record, false, 100),
+      "/cases/0/paths/engine/metrics/e2e_ns/median: expected a number, found string; the record is damaged");
+}
