@@ -103,10 +103,14 @@ const char* meaning_of(int64_t exit_code) {
 }  // namespace
 
 void write_header(const View& record, Page& page) {
-  const std::string title = "kvproof run " + shown(record.at("config").at("file"));
-  const std::string when = shown(record.at("started"));
-  const int gap = std::max(2, page.width() - display_width(title) - display_width(when));
-  page.line(page.painted(title, Ink::bold) + left("", gap) + page.painted(when, Ink::dim));
+  const std::string title = "kvproof run " + shown(record.at("config").at("file")), when = shown(record.at("started"));
+  const int gap = page.width() - display_width(title) - display_width(when);
+  if (gap >= 2) {
+    page.line(page.painted(title, Ink::bold) + left("", gap) + page.painted(when, Ink::dim));
+  } else {
+    page.wrapped("", title, Ink::bold);
+    page.wrapped("", when, Ink::dim);
+  }
   page.line();
   int label = 7;
   for (const View& checkpoint : record.at("checkpoints").items())

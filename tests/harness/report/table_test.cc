@@ -75,7 +75,7 @@ TEST_CASE("no line is wider than the terminal", "[report]") {
   record["cases"][1]["prompt"]["text"] = std::string(300, 'p');
   record["checkpoints"][0]["name"] = std::string(60, 'n');
   record["checkpoints"][0]["path"] = std::string(200, '/');
-  record["config"]["file"] = "demo.yaml";
+  record["config"]["file"] = "/home/" + std::string(70, 'y') + "/demo.yaml";
   const int width = GENERATE(80, 81, 99, 100, 101, 140);
   CAPTURE(width);
   std::istringstream lines(render_table(record, false, width));

@@ -115,4 +115,5 @@ TEST_CASE("pairs that are no pairs or no durations are a mistake of the caller",
   CHECK_THROWS_WITH(paired_ratio(std::vector{1.0, 2.0}, std::vector{1.0}), "paired_ratio: 2 values above, 1 below");
   CHECK_THROWS_WITH(paired_ratio(std::vector{1.0, 2.0}, std::vector{1.0, 0.0}), "paired_ratio: pair 1 holds 0.000000");
   CHECK_THROWS_AS(paired_ratio(std::vector{std::nan("")}, std::vector{1.0}), std::invalid_argument);
+  CHECK_THROWS_WITH(paired_ratio(std::vector{1.0}, std::vector{HUGE_VAL}), "paired_ratio: pair 0 holds inf");
 }
