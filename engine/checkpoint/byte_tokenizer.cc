@@ -19,19 +19,19 @@ constexpr size_t kBatch = 1000;  // items per SETITEMS, as Python's pickler
 // Opcodes with the memo that Python's pickler keeps: every str, bytes, dict, global and object is remembered once.
 class MemoPickle {
  public:
-  void memoize() { writer.op(0x94); }
+  void memoize() { writer.op(kMemoize); }
   void text(std::string_view value) { writer.short_text(value), memoize(); }
   void bytes(std::string_view value) { writer.short_bytes(value), memoize(); }
-  void empty_dict() { writer.op('}'), memoize(); }
+  void empty_dict() { writer.op(kEmptyDict), memoize(); }
 
   // SETITEMS of n items, each pushed by push(i).
   template <class F>
   void set_items(size_t n, const F& push) {
     for (size_t begin = 0; begin < n; begin += kBatch) {
       const size_t end = std::min(n, begin + kBatch);
-      if (end - begin > 1) writer.op('(');
+      if (end - begin > 1) writer.op(kMark);
       for (size_t i = begin; i < end; ++i) push(i);
-      writer.op(end - begin > 1 ? 'u' : 's');
+      writer.op(end - begin > 1 ? kSetItems : kSetItem);
     }
   }
 
@@ -62,10 +62,10 @@ EncodingData byte_encoding(int64_t vocab_size) {
 std::string pickle_encoding(const EncodingData& encoding) {
   MemoPickle p;
   p.text("tiktoken.core"), p.text("Encoding");
-  p.writer.op(0x93), p.memoize();          // STACK_GLOBAL
-  p.writer.op(')').op(0x81), p.memoize();  // NEWOBJ
+  p.writer.op(kStackGlobal), p.memoize();
+  p.writer.op(kEmptyTuple).op(kNewObj), p.memoize();
   p.empty_dict();
-  p.writer.op('(');
+  p.writer.op(kMark);
   p.text("name"), p.text(encoding.name);
   p.text("pat_str"), p.text(encoding.pattern);
   p.text("mergeable_ranks"), p.empty_dict();
@@ -74,12 +74,12 @@ std::string pickle_encoding(const EncodingData& encoding) {
   p.text("special_tokens"), p.empty_dict();
   p.set_items(encoding.specials.size(),
               [&](size_t i) { p.text(encoding.specials[i].first), p.writer.integer(encoding.specials[i].second); });
-  p.writer.op('u').op('b').op('.');
+  p.writer.op(kSetItems).op(kBuild).op(kStop);
 
   // Python frames what follows the protocol; one frame may be of any size.
   PickleWriter framed(4);
   const std::string body = p.writer.bytes().substr(2);
-  framed.op(0x95).raw(body.size(), 8);
+  framed.op(kFrame).raw(body.size(), 8);
   return framed.bytes() + body;
 }
 

@@ -7,6 +7,8 @@
 #include <bit>
 #include <unordered_map>
 
+#include "engine/checkpoint/pickle_heap.h"
+#include "engine/checkpoint/pickle_opcodes.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
 
@@ -16,85 +18,7 @@ namespace {
 // Real files need a few opcodes per tensor or token: 600 000 for a vocabulary of 200 000. A hostile one spends at most
 // this many, each worth some 200 bytes.
 constexpr size_t kMaxOpcodes = size_t{1} << 22;
-// Values die recursively; real files nest 6 deep.
-constexpr uint32_t kMaxDepth = 100;
 constexpr size_t kMaxGlobal = 200;  // bytes of a global's name; each object made by it holds a copy
-
-// The names are those of Python's pickletools.
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kPop = '0',
-  kPopMark = '1',
-  kDup = '2',
-  kBinBytes = 'B',
-  kShortBinBytes = 'C',
-  kBinFloat = 'G',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kDict = 'd',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kList = 'l',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyList = ']',
-  kEmptyTuple = ')',
-  kProto = 0x80,
-  kNewObj = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kLong4 = 0x8b,
-  kShortBinUnicode = 0x8c,
-  kBinUnicode8 = 0x8d,
-  kBinBytes8 = 0x8e,
-  kEmptySet = 0x8f,
-  kAddItems = 0x90,
-  kFrozenSet = 0x91,
-  kNewObjEx = 0x92,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95,
-  kByteArray8 = 0x96,
-};
-
-template <class F>
-void for_each_child(PickleValue& value, const F& f) {
-  const auto all = [&](auto& items) {
-    for (auto& item : items) f(item);
-  };
-  const auto pairs = [&](auto& items) {
-    for (auto& [key, item] : items) f(key), f(item);
-  };
-  if (auto* tuple = std::get_if<PickleTuple>(&value.data)) all(tuple->items);
-  if (auto* list = std::get_if<PickleList>(&value.data)) all(list->items);
-  if (auto* dict = std::get_if<PickleDict>(&value.data)) pairs(dict->items);
-  if (auto* id = std::get_if<PicklePersistentId>(&value.data)) f(id->id);
-  if (auto* object = std::get_if<PickleObject>(&value.data)) {
-    all(object->arguments);
-    pairs(object->items);
-    if (object->state) f(object->state);
-  }
-}
 
 // What Python's protocol 2 makes bytes with; plain data, so always allowed.
 bool makes_bytes(std::string_view global) {
@@ -105,14 +29,6 @@ class Unpickler {
  public:
   Unpickler(std::string_view bytes, const std::string& place, const std::function<bool(std::string_view)>& allowed)
       : bytes_(bytes), place_(place), allowed_(allowed) {}
-
-  // Values may nest so deep, or in circles, that they cannot be left to die by themselves: take apart what is not
-  // handed out. values_ owns every value, so no chain of destructors starts before all are leaves.
-  ~Unpickler() {
-    for (const auto& value : values_) {
-      if (!handed_out_.count(value.get())) value->data = PickleNone{};
-    }
-  }
 
   PickleRef run() {
     check_protocol();
@@ -186,14 +102,8 @@ class Unpickler {
   // --- stack ----------------------------------------------------------------------------------------------------
 
   template <class T>
-  PickleRef make(T value) {
-    values_.push_back(std::make_shared<PickleValue>(PickleValue{std::move(value)}));
-    return values_.back();
-  }
-
-  template <class T>
   void push(T value) {
-    stack_.push_back(make(std::move(value)));
+    stack_.push_back(heap_.add(PickleValue{std::move(value)}));
   }
 
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
@@ -497,17 +407,9 @@ class Unpickler {
       fail(fmt::format("{} is supported only as Python writes bytes with it", name));
     }
     spend(text->size() / 16);
-    PickleBytes bytes;
-    for (size_t i = 0; i < text->size(); ++i) {
-      const auto c = static_cast<uint8_t>((*text)[i]);
-      if (c < 0x80) {
-        bytes.data += static_cast<char>(c);
-      } else {  // valid UTF-8: below U+0100 the lead is C2 or C3, and one byte follows
-        if (c > 0xC3) fail("a str beyond latin1 cannot be bytes");
-        bytes.data += static_cast<char>((c & 0x03) << 6 | (static_cast<uint8_t>((*text)[++i]) & 0x3F));
-      }
-    }
-    return bytes;
+    auto bytes = latin1_of_utf8(*text);
+    if (!bytes) fail("a str beyond latin1 cannot be bytes");
+    return {std::move(*bytes)};
   }
 
   // --- the end --------------------------------------------------------------------------------------------------
@@ -515,38 +417,8 @@ class Unpickler {
   PickleRef stop() {
     if (!marks_.empty() || stack_.size() != 1) fail("stack fault: STOP needs exactly one value; the file is damaged");
     if (next_ != bytes_.size()) fail(fmt::format("{} bytes follow STOP; the file is damaged", bytes_.size() - next_));
-    check_depth(stack_.back());
+    if (const auto fault = heap_.release(stack_.back()); !fault.empty()) fail(fault);
     return stack_.back();
-  }
-
-  // Longest chain of containers below each value, children first, without recursion. A value met again while its own
-  // children are being visited holds itself.
-  void check_depth(const PickleRef& root) {
-    struct Visit {
-      PickleValue* value;
-      bool children_done;
-    };
-    std::unordered_map<PickleValue*, uint32_t> depths;  // 0: being visited
-    std::vector<Visit> todo{{root.get(), false}};
-    while (!todo.empty()) {
-      const auto [value, children_done] = todo.back();
-      if (children_done) {
-        uint32_t depth = 0;
-        for_each_child(*value, [&](const PickleRef& child) { depth = std::max(depth, depths[child.get()]); });
-        if (depth >= kMaxDepth) fail(fmt::format("values nest more than {} deep", kMaxDepth));
-        depths[value] = depth + 1;
-        todo.pop_back();
-        continue;
-      }
-      if (const auto [seen, is_new] = depths.emplace(value, 0); !is_new) {
-        if (seen->second == 0) fail("a value holds itself; a checkpoint or tokenizer never does");
-        todo.pop_back();
-        continue;
-      }
-      todo.back().children_done = true;
-      for_each_child(*value, [&](const PickleRef& child) { todo.push_back({child.get(), false}); });
-    }
-    for (const auto& [value, depth] : depths) handed_out_.emplace(value, depth);
   }
 
   std::string_view bytes_;
@@ -555,11 +427,10 @@ class Unpickler {
   size_t at_ = 0;    // of the opcode being read, for messages
   size_t next_ = 0;  // first byte not read
   size_t opcodes_ = 0;
-  std::vector<PickleRef> values_;  // all ever made
+  PickleHeap heap_;  // first: it outlives those that point into it
   std::vector<PickleRef> stack_;
   std::vector<size_t> marks_;  // stack sizes
   std::unordered_map<uint64_t, PickleRef> memo_;
-  std::unordered_map<PickleValue*, uint32_t> handed_out_;
 };
 
 }  // namespace

@@ -5,12 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "engine/checkpoint/pickle_opcodes.h"
+
 namespace kvproof {
 
 /// Appends opcodes to a string. The caller keeps the stack in mind; names are those of Python's pickletools.
 class PickleWriter {
  public:
-  explicit PickleWriter(uint8_t protocol) { op(0x80).raw(protocol, 1); }
+  explicit PickleWriter(uint8_t protocol) { op(kProto).raw(protocol, 1); }
 
   PickleWriter& op(uint8_t opcode) {
     out_ += static_cast<char>(opcode);

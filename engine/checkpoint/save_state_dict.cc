@@ -22,15 +22,15 @@ void pickle_tensor(PickleWriter& pickle, const at::Tensor& tensor, size_t key, c
   if (dtype == kStoredDtypes.end()) {
     throw CheckpointError(place, fmt::format("dtype {} cannot be written", dtype_name(tensor.scalar_type())));
   }
-  pickle.global("torch._utils", "_rebuild_tensor_v2").op('(');
-  pickle.op('(').text("storage").global("torch", dtype->storage).text(std::to_string(key)).text("cpu");
-  pickle.integer(tensor.numel()).op('t').op('Q').integer(0);
+  pickle.global("torch._utils", "_rebuild_tensor_v2").op(kMark);
+  pickle.op(kMark).text("storage").global("torch", dtype->storage).text(std::to_string(key)).text("cpu");
+  pickle.integer(tensor.numel()).op(kTuple).op(kBinPersId).integer(0);
   for (const auto& numbers : {tensor.sizes(), tensor.strides()}) {
-    pickle.op('(');
+    pickle.op(kMark);
     for (const int64_t number : numbers) pickle.integer(number);
-    pickle.op('t');
+    pickle.op(kTuple);
   }
-  pickle.op(0x89).global("collections", "OrderedDict").op(')').op('R').op('t').op('R');
+  pickle.op(kNewFalse).global("collections", "OrderedDict").op(kEmptyTuple).op(kReduce).op(kTuple).op(kReduce);
 }
 
 // Writes the records; tensors are contiguous and on the CPU.
@@ -72,12 +72,12 @@ at::Tensor plain(const at::Tensor& tensor) { return tensor.detach().cpu().contig
 void save_state_dict(const StateDict& tensors, const std::filesystem::path& file) {
   PickleWriter pickle(2);
   std::vector<at::Tensor> stored;
-  pickle.global("collections", "OrderedDict").op(')').op('R').op('(');
+  pickle.global("collections", "OrderedDict").op(kEmptyTuple).op(kReduce).op(kMark);
   for (const auto& [name, tensor] : tensors) {
     stored.push_back(plain(tensor));
     pickle_tensor(pickle.text(name), stored.back(), stored.size() - 1, file.string());
   }
-  pickle.op('u').op('.');
+  pickle.op(kSetItems).op(kStop);
   write_file_of(pickle.bytes(), stored, file);
 }
 
@@ -85,7 +85,7 @@ void save_tensor(const at::Tensor& tensor, const std::filesystem::path& file) {
   PickleWriter pickle(2);
   const at::Tensor stored = plain(tensor);
   pickle_tensor(pickle, stored, 0, file.string());
-  pickle.op('.');
+  pickle.op(kStop);
   write_file_of(pickle.bytes(), {stored}, file);
 }
 

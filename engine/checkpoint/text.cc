@@ -40,6 +40,20 @@ size_t valid_utf8_prefix(std::string_view text) {
   return at;
 }
 
+std::optional<std::string> latin1_of_utf8(std::string_view text) {
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x80) {
+      bytes += text[i];
+    } else {  // below U+0100 the lead is C2 or C3, and one byte follows
+      if (lead > 0xC3) return std::nullopt;
+      bytes += static_cast<char>((lead & 0x03) << 6 | (static_cast<unsigned char>(text[++i]) & 0x3F));
+    }
+  }
+  return bytes;
+}
+
 std::string quote(std::string_view text) {
   constexpr size_t kLimit = 80;
   std::string out = "'";

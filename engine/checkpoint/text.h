@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,5 +20,8 @@ std::string shape_text(const std::vector<int64_t>& shape);
 
 /// Length of the valid UTF-8 that text begins with; text.size() if all of it is.
 size_t valid_utf8_prefix(std::string_view text);
+
+/// The latin1 bytes of valid UTF-8; nothing if a character lies beyond U+00FF.
+std::optional<std::string> latin1_of_utf8(std::string_view text);
 
 }  // namespace kvproof
