@@ -1,0 +1,173 @@
+// kvproof chat: a conversation whose history stays in the cache.
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "engine/error.h"
+#include "engine/generate/chat_session.h"
+#include "harness/cli/command.h"
+#include "harness/cli/generation_output.h"
+#include "harness/cli/interrupt.h"
+#include "harness/cli/model_flags.h"
+#include "harness/cli/sampler_flags.h"
+
+namespace kvproof::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const SamplerSettings kDefaults = {.temperature = 0.6, .top_k = 50};  // nanochat's chat_cli
+constexpr int64_t kDefaultMaxTokens = 256;
+
+void declare(CLI::App& app) {
+  add_value(app, "--max-tokens", "N", fmt::format("At most so many new tokens per answer; default {}", kDefaultMaxTokens));
+  add_sampler_flags(app, kDefaults);
+  add_toggle(app, "--no-tools", "Leave calculator calls unanswered");
+  add_model_flags(app);
+}
+
+/// Reads lines from the keyboard or a pipe.
+class LineReader {
+ public:
+  enum class Event { line, end, interrupted };
+
+  Event read(std::string* line) {
+    char* buffer = nullptr;
+    std::size_t size = 0;
+    errno = 0;
+    const auto length = getline(&buffer, &size, stdin);
+    const std::unique_ptr<char, decltype(&std::free)> owner(buffer, std::free);
+    if (length < 0) {
+      const bool interrupted = errno == EINTR && InterruptGuard::raised();
+      if (interrupted) std::clearerr(stdin);
+      return interrupted ? Event::interrupted : Event::end;
+    }
+    line->assign(buffer, static_cast<std::size_t>(length));
+    while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
+    return Event::line;
+  }
+};
+
+class Chat {
+ public:
+  Chat(const Session& session, const TurnSettings& settings, Console& console)
+      : session_(session), tokenizer_(*session.tokenizer), settings_(settings), console_(console),
+        chat_(*session.model, *session.tokenizer), first_seed_(settings.sampler.seed) {}
+
+  void converse() {
+    const InterruptGuard guard(/*second_ends=*/false);
+    if (Console::interactive()) console_.text("/clear forgets the conversation, /quit ends; Ctrl-C ends an answer.\n");
+    for (;;) {
+      if (Console::interactive()) console_.text("\nUser: ");
+      std::string line;
+      const auto event = reader_.read(&line);
+      if (event == LineReader::Event::end || line == "/quit" || line == "quit" || line == "/exit" || line == "exit") break;
+      if (event == LineReader::Event::interrupted) {
+        InterruptGuard::rearm();
+        console_.note("(/quit or the end of the input ends the chat)");
+      } else if (line == "/clear" || line == "clear") {
+        clear();
+      } else if (line.find_first_not_of(" \t") != std::string::npos) {
+        answer(line);
+      }
+    }
+    if (Console::interactive()) console_.text("\n");
+  }
+
+  Json document() const { return {{"turns", turns_}, {"load_ns", session_.load_ns}}; }
+  /// The first failure of a turn, if there was one.
+  ExitCode code() const { return code_; }
+
+ private:
+  void clear() {
+    chat_.clear();
+    cleared_ = true;
+    console_.note("the conversation is forgotten");
+  }
+
+  void answer(const std::string& user_text) {
+    InterruptGuard::rearm();
+    if (Console::interactive()) console_.text("Assistant: ");
+    TextStream stream(&tokenizer_);
+    TimingObserver observer([&](const GenerationStep& step) {
+      console_.text(stream.push(step.tokens.front()));
+      return !InterruptGuard::raised();
+    });
+    auto settings = settings_;
+    settings.sampler.seed = first_seed_ + turns_.size();
+    try {
+      check_utf8(user_text, "user text");
+      const auto turn = chat_.turn(user_text, settings, &observer);
+      console_.text(stream.finish() + "\n");
+      report(user_text, turn, observer);
+    } catch (const Error& error) {
+      // The conversation stands as before: say what was wrong and go on.
+      console_.complaint(error);
+      turns_.push_back({{"user", user_text}, {"error", error_json(error.kind(), error.place(), error.message(), exit_code_of(error))}});
+      code_ = worse(code_, exit_code_of(error));
+    }
+  }
+
+  void report(const std::string& user_text, const ChatTurn& turn, const TimingObserver& observer) {
+    console_.note(fmt::format("[{} tokens, finish {}; {}; {} token-forwards: {} prefilled, {} decoded; {} tokens of history]",
+                              turn.tokens.size(), to_string(turn.finish), observer.summary(), turn.token_forwards,
+                              turn.prefilled, turn.token_forwards - turn.prefilled, turn.history));
+    auto timing = observer.document(0);
+    timing.erase("load_ns");
+    turns_.push_back({{"user", user_text},
+                      {"cleared_before", std::exchange(cleared_, false)},
+                      {"tokens", turn.tokens},
+                      {"mask", turn.mask},
+                      {"text", tokenizer_.decode(turn.tokens)},
+                      {"completion", tokenizer_.decode(sampled_tokens(turn.tokens, turn.mask))},
+                      {"finish", to_string(turn.finish)},
+                      {"prefilled", turn.prefilled},
+                      {"token_forwards", turn.token_forwards},
+                      {"history", turn.history},
+                      {"timing", timing}});
+  }
+
+  const Session& session_;
+  const Tokenizer& tokenizer_;
+  TurnSettings settings_;
+  Console& console_;
+  ChatSession chat_;
+  LineReader reader_;
+  uint64_t first_seed_;
+  bool cleared_ = false;
+  Json turns_ = Json::array();
+  ExitCode code_ = ExitCode::ok;
+};
+
+ExitCode run(Call& call) {
+  TurnSettings settings;
+  settings.max_tokens = call.arguments.integer("--max-tokens", 1, kMostTokens).value_or(kDefaultMaxTokens);
+  settings.sampler = read_sampler_flags(call.arguments, kDefaults);
+  settings.tools = !call.arguments.given("--no-tools");
+  const auto flags = read_model_flags(call.arguments);
+  const auto session = open_session(flags, call.console);
+  if (!session.tokenizer) {
+    throw ArgumentError("", fmt::format("a chat needs a tokenizer, and {} has none: kvproof generate --prompt-tokens does not",
+                                        flags.synthetic ? "a synthetic model" : session.checkpoint.location.base_dir.string()));
+  }
+  Chat chat(session, settings, call.console);
+  chat.converse();
+  call.console.document(chat.document());
+  return chat.code();
+}
+
+}  // namespace
+
+Command chat_command() {
+  return {"chat", "Talk to a chat model; only what is new since the last turn goes through the model",
+          {"Lines from stdin are user turns; /clear forgets the conversation, /quit or the end of the input ends it, Ctrl-C",
+           "ends an answer. Turn i draws with seed + i. An answer that is cut is closed in the history as if it had ended.",
+           "A turn that fails leaves the conversation as it was; the exit code tells. JSON: {\"turns\": [...], \"load_ns\"}"},
+          {ExitCode::failed}, declare, run};
+}
+
+}  // namespace kvproof::cli

@@ -1,0 +1,53 @@
+// The flags that say which model, and how it is opened: the same for every command that needs one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/model/model.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "harness/cli/command.h"
+
+namespace kvproof::cli {
+
+struct ModelFlags {
+  CheckpointRequest request;
+  std::optional<std::string> synthetic;  // then nothing in request
+  ArchitectureOverrides overrides;
+  ModelOptions options;
+  int threads = 0;  // 0: LibTorch's own choice
+};
+
+/// Declares --base-dir --source --tag --step --synthetic --arch --dtype --device --threads.
+void add_model_flags(CLI::App& app);
+/// throws ArgumentError with the flag as its place
+ModelFlags read_model_flags(const Arguments& arguments);
+
+/// Finds or synthesizes the checkpoint and names it on stderr: path, tag, step, val_bpb, what was guessed, what is ambiguous.
+/// throws CheckpointError, ArgumentError
+Checkpoint open_checkpoint(const ModelFlags& flags, Console& console);
+
+/// The tokenizer beside the checkpoint; nothing where there is none. throws TokenizerError: broken, or of another size
+std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint);
+
+/// A model that is ready to run, and what it came from.
+struct Session {
+  Checkpoint checkpoint;
+  std::optional<Tokenizer> tokenizer;
+  std::unique_ptr<Model> model;
+  int64_t load_ns = 0;  // all of it, from the files to the model
+
+  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
+};
+Session open_session(const ModelFlags& flags, Console& console);
+
+/// The tokenizer of a session for a flag that needs one. throws ArgumentError(flag) where there is none
+const Tokenizer& tokenizer_for(const Session& session, const std::string& flag);
+
+/// Where the tokenizer lies for commands that need nothing else: <base directory>/tokenizer.
+Tokenizer open_tokenizer_alone(const ModelFlags& flags);
+
+}  // namespace kvproof::cli

@@ -1,0 +1,108 @@
+#include "tests/program/program.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+namespace kvproof::testing {
+namespace fs = std::filesystem;
+
+TempDir::TempDir() {
+  std::string name = (fs::temp_directory_path() / "kvproof-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder: " + name);
+  path_ = name;
+}
+TempDir::~TempDir() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string read_file(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+void write_file_of(const fs::path& file, const std::string& bytes) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
+nlohmann::json ProgramRun::json() const {
+  INFO("stdout: " << out << "\nstderr: " << err);
+  REQUIRE(std::count(out.begin(), out.end(), '\n') == 1);
+  return nlohmann::json::parse(out);  // throws where anything else stands beside the document
+}
+
+std::string ProgramRun::last_error_line() const {
+  const auto end = err.find_last_not_of('\n');
+  if (end == std::string::npos) return "";
+  const auto begin = err.rfind('\n', end);
+  return err.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+namespace {
+
+std::vector<char*> pointers_to(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (auto& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+void redirect(const std::string& file, int flags, int descriptor) {
+  const int opened = open(file.c_str(), flags, 0600);
+  if (opened < 0 || dup2(opened, descriptor) < 0) _exit(126);
+}
+
+}  // namespace
+
+ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& options) {
+  const TempDir scratch;
+  write_file_of(scratch / "in", options.input);
+  fs::create_directories(scratch / "home");
+  std::vector<std::string> arguments = {KVPROOF_PROGRAM};
+  arguments.insert(arguments.end(), words.begin(), words.end());
+  std::vector<std::string> pairs;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string pair = *entry, key = pair.substr(0, pair.find('='));
+    if (key != "HOME" && key != "NANOCHAT_BASE_DIR" && options.environment.count(key) == 0) pairs.push_back(pair);
+  }
+  pairs.push_back("HOME=" + (scratch / "home"));
+  for (const auto& [key, value] : options.environment) pairs.push_back(key + "=" + value);
+  const auto argv = pointers_to(arguments), envp = pointers_to(pairs);
+  const std::string folder = options.folder.empty() ? scratch / "home" : options.folder.string();
+
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    redirect(scratch / "in", O_RDONLY, STDIN_FILENO);
+    redirect(scratch / "out", O_WRONLY | O_CREAT, STDOUT_FILENO);
+    redirect(scratch / "err", O_WRONLY | O_CREAT, STDERR_FILENO);
+    if (chdir(folder.c_str()) != 0) _exit(126);
+    execve(argv[0], argv.data(), envp.data());
+    _exit(127);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(scratch / "out"),
+          read_file(scratch / "err")};
+}
+
+std::vector<std::string> demo_flags() { return {"--base-dir", source_path("configs/checkpoints/demo-d4")}; }
+
+std::vector<std::string> operator+(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::string comma_separated(const std::vector<int>& ids) {
+  std::string text;
+  for (const int id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text;
+}
+
+}  // namespace kvproof::testing
