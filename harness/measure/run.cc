@@ -64,7 +64,11 @@ class ConfigRun {
 
   Json cases() const { return cases_; }
   Json checkpoints() const { return checkpoints_; }
-  const std::vector<std::string>& warnings() const { return warnings_; }
+  std::vector<std::string> warnings() const {
+    std::vector<std::string> all = checkpoint_warnings_;
+    for (const std::string& line : case_warnings_.lines()) all.push_back(line);
+    return all;
+  }
   ExitCode code() const { return code_; }
 
  private:
@@ -82,7 +86,8 @@ class ConfigRun {
       for (const CaseGroup& group : groups) fail_all(group.cases);
       return;
     }
-    warn(checkpoint_warnings(spec.name, session->checkpoint.inference));
+    const auto unclear = checkpoint_warnings(spec.name, session->checkpoint.inference);
+    checkpoint_warnings_.insert(checkpoint_warnings_.end(), unclear.begin(), unclear.end());
     for (const CaseGroup& group : groups) run_group(*session, group);
   }
 
@@ -123,7 +128,7 @@ class ConfigRun {
                                         [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
                                           tell(index, begun_, stage, done, total, left);
                                         });
-    warn(case_warnings(cell, m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
+    case_warnings_.add(cell.id, case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
     return m;
   }
 
@@ -189,8 +194,6 @@ class ConfigRun {
     begun_ += indices.size();
   }
 
-  void warn(const std::vector<std::string>& warnings) { warnings_.insert(warnings_.end(), warnings.begin(), warnings.end()); }
-
   void tell(std::size_t index, std::size_t number, const std::string& stage, int64_t done = 0, int64_t total = 0,
             std::optional<double> case_left = {}) {
     if (!progress_) return;
@@ -211,7 +214,8 @@ class ConfigRun {
   int64_t start_ns_;
   std::vector<Json> cases_;  // in the config's order
   Json checkpoints_ = Json::array();
-  std::vector<std::string> warnings_;
+  std::vector<std::string> checkpoint_warnings_;
+  CaseWarnings case_warnings_;
   ExitCode code_ = ExitCode::ok;
   std::size_t begun_ = 0;  // cases whose measurement has begun
 };

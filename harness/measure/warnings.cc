@@ -1,6 +1,9 @@
 #include "harness/measure/warnings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace kvproof {
 namespace {
@@ -26,25 +29,43 @@ std::vector<std::string> environment_warnings(const BuildInfo& build, bool asser
   return warnings;
 }
 
-std::vector<std::string> case_warnings(const Case& cell, const CaseMeasurement& m, int64_t prompt_tokens, const GptConfig& config) {
+std::vector<std::string> case_warnings(const CaseMeasurement& m, int64_t prompt_tokens, const GptConfig& config) {
   std::vector<std::string> warnings;
   const auto repetitions = static_cast<int64_t>(m.naive.samples.size());
   if (repetitions == 1) {
-    warnings.push_back(fmt::format("{}: 1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one", cell.id));
+    warnings.push_back("1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one");
   } else if (repetitions < kFewestForInterval) {
-    warnings.push_back(fmt::format("{}: {} repetitions carry no 95 % interval; set run.repetitions to 6 or more", cell.id, repetitions));
+    warnings.push_back(fmt::format("{} repetitions carry no 95 % interval; set run.repetitions to 6 or more", repetitions));
   }
   if (!m.steady) {
-    warnings.push_back(fmt::format("{}: times had not settled after {} warm-up rounds; repeat on a quieter machine, or set run.repetitions higher",
-                                   cell.id, m.naive.warmup.size()));
+    warnings.push_back("times had not settled when the warm-up ended; repeat on a quieter machine, or set run.repetitions higher");
   }
-  const int64_t reached = prompt_tokens + m.engine.result.steps;
-  if (reached > config.sequence_len) {
-    warnings.push_back(fmt::format("{}: reaches position {}, the model was trained on {}: its text past that means little; shorten the prompt "
-                                   "or sampler.max_tokens if the text matters",
-                                   cell.id, reached, config.sequence_len));
+  if (prompt_tokens + m.engine.result.steps > config.sequence_len) {
+    warnings.push_back(fmt::format("goes past position {}, the longest the model was trained on: its text there means little; shorten the "
+                                   "prompt or sampler.max_tokens if the text matters",
+                                   config.sequence_len));
   }
   return warnings;
+}
+
+void CaseWarnings::add(const std::string& id, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    auto entry = std::find_if(ids_of_.begin(), ids_of_.end(), [&](const auto& known) { return known.first == warning; });
+    if (entry == ids_of_.end()) entry = ids_of_.insert(ids_of_.end(), {warning, {}});
+    entry->second.push_back(id);
+  }
+}
+
+std::vector<std::string> CaseWarnings::lines() const {
+  constexpr std::size_t kNamed = 3;
+  std::vector<std::string> lines;
+  for (const auto& [warning, ids] : ids_of_) {
+    const std::size_t named = std::min(ids.size(), kNamed);
+    std::string names = fmt::format("{}", fmt::join(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(named), ", "));
+    if (ids.size() > named) names += fmt::format(" and {} more", ids.size() - named);
+    lines.push_back(names + ": " + warning);
+  }
+  return lines;
 }
 
 std::vector<std::string> checkpoint_warnings(const std::string& name, const Inference& inference) {

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/model/gpt_config.h"
 #include "harness/build_info.h"
-#include "harness/config/config.h"
 #include "harness/machine/machine.h"
 #include "harness/measure/repetitions.h"
 
@@ -15,9 +15,18 @@ namespace kvproof {
 /// Of the program and the machine. asserts: whether assertions were compiled in
 std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts, const LoadSnapshot& before);
 
-/// Of one case that ran.
-std::vector<std::string> case_warnings(const Case& cell, const CaseMeasurement& measurement, int64_t prompt_tokens,
-                                       const GptConfig& config);
+/// Of one case that ran; its name is not in them.
+std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64_t prompt_tokens, const GptConfig& config);
+
+/// Warnings by the cases they are about, in the order in which they came: one line each, "a, b: …", "a, b, c and 2 more: …".
+class CaseWarnings {
+ public:
+  void add(const std::string& id, const std::vector<std::string>& warnings);
+  std::vector<std::string> lines() const;
+
+ private:
+  std::vector<std::pair<std::string, std::vector<std::string>>> ids_of_;  // warning, ids
+};
 
 /// Of a checkpoint: what its file cannot tell.
 std::vector<std::string> checkpoint_warnings(const std::string& name, const Inference& inference);

@@ -24,14 +24,13 @@ Margin margin_between(const SamplerSettings& settings, const FlipEvidence& e, To
 
 Margin harder(const Margin& a, const Margin& b) { return a.margin - a.allowed >= b.margin - b.allowed ? a : b; }
 
-/// `token` was taken by the path with the logits `with`, and is no candidate of the path with the logits `without`. Some
-/// candidate of the latter must then have passed it; the nearest of them is the one to blame rounding on.
+/// `token` was taken by the path with the logits `with`, and is none of `candidates`, those of the path with the logits
+/// `without`. Some candidate must then have passed it; the nearest of them is the one to blame rounding on.
 Margin exclusion_margin(const SamplerSettings& settings, const FlipEvidence& e, TokenId token, std::span<const double> with,
-                        std::span<const double> without) {
-  const double threshold = candidate_threshold(settings, without);
+                        std::span<const double> without, const std::vector<bool>& candidates) {
   std::optional<TokenId> nearest, last;  // last: the weakest candidate, should none have passed the token
   for (TokenId other = 0; other < static_cast<TokenId>(without.size()); ++other) {
-    if (without[other] < threshold) continue;
+    if (!candidates[other]) continue;
     if (!last || without[other] < without[*last]) last = other;
     const auto distance = [&](TokenId t) { return std::abs(e.reference[t] - e.reference[token]); };
     if (with[other] <= with[token] && (!nearest || distance(other) < distance(*nearest))) nearest = other;
@@ -42,21 +41,28 @@ Margin exclusion_margin(const SamplerSettings& settings, const FlipEvidence& e, 
 
 }  // namespace
 
-double candidate_threshold(const SamplerSettings& settings, std::span<const double> logits) {
+std::vector<bool> candidates(const SamplerSettings& settings, std::span<const double> logits) {
   const auto vocab = static_cast<int64_t>(logits.size());
   const int64_t k = settings.top_k.value_or(0);
-  if (settings.temperature <= 0 || k <= 0 || k >= vocab) return -std::numeric_limits<double>::infinity();
+  if (settings.temperature <= 0 || k <= 0 || k >= vocab) return std::vector<bool>(logits.size(), true);
   std::vector<double> sorted(logits.begin(), logits.end());
   std::nth_element(sorted.begin(), sorted.begin() + (k - 1), sorted.end(), std::greater<>());
-  return sorted[k - 1];
+  const double threshold = sorted[k - 1];
+  const int64_t above = std::count_if(logits.begin(), logits.end(), [&](double logit) { return logit > threshold; });
+  int64_t ties = k - above;
+  std::vector<bool> kept(logits.size());
+  for (std::size_t token = 0; token < kept.size(); ++token) {
+    kept[token] = logits[token] > threshold || (logits[token] == threshold && ties-- > 0);
+  }
+  return kept;
 }
 
 TokenId chosen_token(const SamplerSettings& settings, std::span<const double> logits, int64_t row, int64_t step) {
-  const double threshold = candidate_threshold(settings, logits);
+  const std::vector<bool> candidate = candidates(settings, logits);
   TokenId best = 0;
   double best_score = -std::numeric_limits<double>::infinity();
   for (TokenId token = 0; token < static_cast<TokenId>(logits.size()); ++token) {
-    if (logits[token] < threshold) continue;
+    if (!candidate[token]) continue;
     const double score = per_row_score(settings, logits[token], row, step, token);
     if (score > best_score) {
       best = token;
@@ -69,12 +75,11 @@ TokenId chosen_token(const SamplerSettings& settings, std::span<const double> lo
 Margin flip_margin(const SamplerSettings& settings, const FlipEvidence& e, int64_t row, int64_t step, TokenId naive_token,
                    TokenId engine_token) {
   const std::span<const double> naive = e.naive_exact.empty() ? e.naive : e.naive_exact;
+  const std::vector<bool> of_naive = candidates(settings, naive), of_engine = candidates(settings, e.engine);
   std::optional<Margin> excluded;
-  if (e.engine[naive_token] < candidate_threshold(settings, e.engine)) {
-    excluded = exclusion_margin(settings, e, naive_token, naive, e.engine);
-  }
-  if (naive[engine_token] < candidate_threshold(settings, naive)) {
-    const Margin margin = exclusion_margin(settings, e, engine_token, e.engine, naive);
+  if (!of_engine[naive_token]) excluded = exclusion_margin(settings, e, naive_token, naive, e.engine, of_engine);
+  if (!of_naive[engine_token]) {
+    const Margin margin = exclusion_margin(settings, e, engine_token, e.engine, naive, of_naive);
     excluded = excluded ? harder(*excluded, margin) : margin;
   }
   if (excluded) return *excluded;

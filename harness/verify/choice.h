@@ -10,9 +10,9 @@
 
 namespace kvproof {
 
-/// The tokens top_k leaves, as their smallest logit: every token at or above it is a candidate (ties stay).
-/// -infinity where there is no limit (top_k absent or 0, or temperature 0).
-double candidate_threshold(const SamplerSettings& settings, std::span<const double> logits);
+/// Which tokens may be drawn: the top_k highest logits, ties by lowest id; all of them where nothing limits it (top_k absent
+/// or 0, or temperature 0).
+std::vector<bool> candidates(const SamplerSettings& settings, std::span<const double> logits);
 
 /// The token a path with these logits takes: the candidates' largest per_row_score, the lowest id on ties.
 /// logits  (V), finite, V >= 1
