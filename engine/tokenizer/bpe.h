@@ -38,7 +38,7 @@ class Bpe {
   /// are the token of lowest rank are merged, leftmost first, until none are a token. This is tiktoken's order.
   ///
   /// piece   any bytes, fewer than 2^32
-  /// cost    O(n log n) time and 24 n bytes of workspace for n bytes
+  /// cost    O(n log n) time and some 24 n bytes of workspace for n bytes
   void encode(std::string_view piece, Workspace& workspace, std::vector<TokenId>& ids) const;
 
  private:

@@ -21,7 +21,7 @@ constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Con
 // Escapes of a letter that mean the same to both; every other letter is translated or refused.
 constexpr std::string_view kSameEscapes = "rnftapPdDxAz";
 
-constexpr std::size_t kJitStackStart = 32 * 1024, kJitStackMost = 16 * 1024 * 1024;  // reserved, not touched
+constexpr std::size_t kJitStackStart = 32 << 10, kJitStackMost = 16 << 20;  // reserved, not touched
 constexpr uint32_t kHeapLimitKib = 512 * 1024;  // of the interpreter that takes over where the stack is too small
 // Steps of backtracking in one match. A run of spaces costs nanochat's pattern about one per byte; what needs more than
 // 64 is not linear.
@@ -106,7 +106,9 @@ class Translator {
 template <auto kFree>
 struct Free {
   template <class T>
-  void operator()(T* pointer) const { kFree(pointer); }
+  void operator()(T* pointer) const {
+    kFree(pointer);
+  }
 };
 using Code = std::unique_ptr<pcre2_code, Free<pcre2_code_free>>;
 using CompileContext = std::unique_ptr<pcre2_compile_context, Free<pcre2_compile_context_free>>;
@@ -178,7 +180,8 @@ std::vector<std::string_view> SplitPattern::split(std::string_view text) const {
     if (bounds[0] < bounds[1]) {
       pieces.push_back(text.substr(bounds[0], bounds[1] - bounds[0]));
     } else {
-      do ++at; while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+      do ++at;
+      while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
     }
   }
   return pieces;

@@ -31,6 +31,7 @@ constexpr std::array<std::pair<std::string_view, TokenId SpecialTokens::*>, 9> k
 std::string quoted_list(const std::vector<std::string>& names) {
   constexpr std::size_t kMostNames = 16;
   std::vector<std::string> quoted;
+  quoted.reserve(names.size());
   for (const auto& name : names) quoted.push_back(quote(name));
   return quoted.empty() ? "none" : listed(quoted, kMostNames);
 }
@@ -96,8 +97,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 TokenId Tokenizer::encode_special(std::string_view name) const {
   const TokenId id = impl_->find_special(name);
   if (id < 0) {
-    throw TokenizerError("", fmt::format("there is no special token {}; use one of {}", quote(name),
-                                         quoted_list(impl_->special_names)));
+    throw TokenizerError(
+        "", fmt::format("there is no special token {}; use one of {}", quote(name), quoted_list(impl_->special_names)));
   }
   return id;
 }

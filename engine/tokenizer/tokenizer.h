@@ -18,6 +18,7 @@ struct SpecialTokens {
   TokenId bos, user_start, user_end, assistant_start, assistant_end, python_start, python_end, output_start, output_end;
 };
 
+/// Immutable once loaded: any number of threads may use one.
 class Tokenizer {
  public:
   /// Reads a pickled tiktoken.Encoding. throws TokenizerError (file, what was expected, what was found)

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <fstream>
 #include <iterator>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -136,7 +136,7 @@ class EncodingReader {
       taken[index] = true;
       keys[index] = std::move(text);
     }
-    std::set<std::string_view> unique;
+    std::unordered_set<std::string_view> unique;
     for (const auto& key : keys) {
       if (key.empty()) fail(fmt::format("{}: expected keys that are not empty, found an empty one", name));
       if (!unique.insert(key).second) fail(fmt::format("{}: {} has two ids", name, show(key)));

@@ -95,9 +95,10 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
 }
 
 std::string invalid_utf8_message(std::string_view text, std::size_t offset) {
-  return fmt::format("expected UTF-8, found byte {:02x} at offset {}, which no character can have there; convert the "
-                     "text to UTF-8",
-                     static_cast<std::uint8_t>(text[offset]), offset);
+  return fmt::format(
+      "expected UTF-8, found byte {:02x} at offset {}, which no character can have there; convert the "
+      "text to UTF-8",
+      static_cast<std::uint8_t>(text[offset]), offset);
 }
 
 }  // namespace kvproof

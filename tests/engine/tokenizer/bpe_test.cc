@@ -57,8 +57,8 @@ TEST_CASE("neighbours merge by rank, equal ranks leftmost first", "[tokenizer][b
   CHECK(encode(bpe, "abc") == std::vector<TokenId>{259});
   CHECK(encode(bpe, "xabc") == std::vector<TokenId>{'x', 259});
   CHECK(encode(bpe, "bcab") == std::vector<TokenId>{257, 256});
-  CHECK(encode(bpe, "aaa") == std::vector<TokenId>{258, 'a'});       // leftmost
-  CHECK(encode(bpe, "aaab") == std::vector<TokenId>{258, 256});      // "ab" first, though "aa" stands further left
+  CHECK(encode(bpe, "aaa") == std::vector<TokenId>{258, 'a'});   // leftmost
+  CHECK(encode(bpe, "aaab") == std::vector<TokenId>{258, 256});  // "ab" first, though "aa" stands further left
   CHECK(encode(bpe, "aab") == std::vector<TokenId>{'a', 256});
   CHECK(encode(bpe, std::string("\0\xFF", 2)) == std::vector<TokenId>{0, 255});
 }

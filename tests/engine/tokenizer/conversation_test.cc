@@ -57,11 +57,12 @@ TEST_CASE("a conversation with a system message and a tool call renders as nanoc
 }
 
 TEST_CASE("each message stands between its delimiters", "[tokenizer][conversation]") {
-  const Conversation conversation = {message("user", "a"), message("assistant", "b"), message("user", ""),
-                                     {"assistant", {}}};
+  const Conversation conversation = {
+      message("user", "a"), message("assistant", "b"), message("user", ""), {"assistant", {}}};
   const auto rendered = render_conversation(demo(), conversation);
-  CHECK(shown(rendered.ids) == "<|bos|><|user_start|>a<|user_end|><|assistant_start|>b<|assistant_end|>"
-                               "<|user_start|><|user_end|><|assistant_start|><|assistant_end|>");
+  CHECK(shown(rendered.ids) ==
+        "<|bos|><|user_start|>a<|user_end|><|assistant_start|>b<|assistant_end|>"
+        "<|user_start|><|user_end|><|assistant_start|><|assistant_end|>");
   CHECK(rendered.mask == std::vector<int>{0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1});
 }
 
@@ -69,8 +70,9 @@ TEST_CASE("tool calls are the assistant's, their output is not", "[tokenizer][co
   const Conversation conversation = {message("user", "a"),
                                      {"assistant", {{"python", "1"}, {"python_output", "2"}, {"text", "3"}}}};
   const auto rendered = render_conversation(demo(), conversation);
-  CHECK(shown(rendered.ids) == "<|bos|><|user_start|>a<|user_end|><|assistant_start|><|python_start|>1<|python_end|>"
-                               "<|output_start|>2<|output_end|>3<|assistant_end|>");
+  CHECK(shown(rendered.ids) ==
+        "<|bos|><|user_start|>a<|user_end|><|assistant_start|><|python_start|>1<|python_end|>"
+        "<|output_start|>2<|output_end|>3<|assistant_end|>");
   CHECK(rendered.mask == std::vector<int>{0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1});
 }
 
@@ -142,8 +144,9 @@ TEST_CASE("a conversation that nanochat would refuse is an error that names the 
         "tokenizer messages[0]: expected one text from system, found 0 parts" + parts);
   CHECK(render_error({message("user", "a"), {"assistant", {{"text", "b"}, {"image", "c"}}}}) ==
         "tokenizer messages[1]: expected parts of type text, python or python_output, found 'image'");
-  const std::string at_one = " expected UTF-8, found byte ff at offset 1, which no character can have there; convert "
-                             "the text to UTF-8";
+  const std::string at_one =
+      " expected UTF-8, found byte ff at offset 1, which no character can have there; convert "
+      "the text to UTF-8";
   CHECK(render_error({message("system", "s\xFF"), message("user", "a")}) == "tokenizer messages[0]:" + at_one);
   CHECK(render_error({message("system", "s"), message("user", "a\xFF")}) == "tokenizer messages[1]:" + at_one);
   CHECK(render_error({message("user", "a"), message("assistant", "b\xFF")}) == "tokenizer messages[1]:" + at_one);

@@ -24,8 +24,8 @@ std::string pickle_of(std::string_view module, std::string_view name, const std:
 struct EncodingFields {
   EncodingFields();
   std::string pat_str = R"(\S+|\s+)";
-  std::vector<std::pair<std::string, int64_t>> ranks;    // the 256 bytes, then "ab" and "abc"
-  std::vector<std::pair<std::string, int64_t>> special;  // nanochat's nine from 258
+  std::vector<std::pair<std::string, int64_t>> ranks;     // the 256 bytes, then "ab" and "abc"
+  std::vector<std::pair<std::string, int64_t>> special;   // nanochat's nine from 258
   std::vector<std::pair<std::string, std::string>> more;  // further fields: name and opcodes
   std::vector<std::string> without;                       // fields to leave out
 

@@ -41,7 +41,7 @@ std::string error_of_pickle(const std::string& bytes) {
 
 TEST_CASE("a sound file gives pattern, tokens and special tokens", "[tokenizer][file]") {
   EncodingFields fields;
-  fields.special.emplace_back("<|extra|>", 267);  // more than nanochat's nine may be there
+  fields.special.emplace_back("<|extra|>", 267);         // more than nanochat's nine may be there
   std::swap(fields.ranks.front(), fields.ranks.back());  // the order in the dict does not matter
   SECTION("as nanochat writes it") {}
   SECTION("with the vocabulary's size") { fields.more.emplace_back("explicit_n_vocab", pickled(268)); }
@@ -70,16 +70,16 @@ TEST_CASE("a folder without a tokenizer is an error that says what is there", "[
   using Pair = std::pair<std::string, std::string>;
   const TokenizerFolder folder;
   const std::string missing = (folder.path() / "missing").string();
-  CHECK(error_of(missing) == Pair{missing, "expected a folder that holds tokenizer.pkl, found nothing; copy nanochat's "
-                                           "tokenizer folder here or name another one"});
+  CHECK(error_of(missing) == Pair{missing,
+                                  "expected a folder that holds tokenizer.pkl, found nothing; copy nanochat's "
+                                  "tokenizer folder here or name another one"});
   const std::string advice = "; copy nanochat's tokenizer folder here or name another one";
   CHECK(error_of(folder.path()) ==
         Pair{folder.file(), "expected a file that can be read; the folder holds nothing" + advice});
   for (const char* name : {"b", "a", "token_bytes.pt"}) std::ofstream(folder.path() / name) << "x";
   CHECK(error_of(folder.path()).second ==
         "expected a file that can be read; the folder holds 'a', 'b', 'token_bytes.pt'" + advice);
-  CHECK(error_of(folder.path() / "a").second ==
-        "expected a folder that holds tokenizer.pkl, found a file" + advice);
+  CHECK(error_of(folder.path() / "a").second == "expected a folder that holds tokenizer.pkl, found a file" + advice);
   std::filesystem::create_directory(folder.file());
   CHECK_THAT(error_of(folder.path()).second, Catch::Matchers::Contains("the folder holds 'a', 'b', 'token_bytes.pt', "
                                                                        "'tokenizer.pkl'"));
@@ -88,8 +88,8 @@ TEST_CASE("a folder without a tokenizer is an error that says what is there", "[
 TEST_CASE("a damaged or foreign pickle is the tokenizer's error, in the pickle reader's words", "[tokenizer][file]") {
   const std::string whole = EncodingFields().pickle();
   const std::string foreign = testing::pickle_of("os", "system", pickled("true"));
-  const std::string bytes = GENERATE_COPY(std::string(), whole.substr(0, whole.size() / 2), whole + "x", foreign,
-                                          std::string("PK\x03\x04"));
+  const std::string bytes =
+      GENERATE_COPY(std::string(), whole.substr(0, whole.size() / 2), whole + "x", foreign, std::string("PK\x03\x04"));
   const TokenizerFolder folder(bytes);
   const auto [place, message] = error_of(folder.path());
   try {
@@ -122,9 +122,10 @@ TEST_CASE("every wrong field is an error of its own", "[tokenizer][file]") {
   };
   const auto without = [](const char* name) { return [=](EncodingFields& f) { f.without = {name}; }; };
   const auto with_state = [](const std::string& ranks, const std::string& special) {
-    return testing::pickle_of("tiktoken.core", "Encoding", pickled_dict({{pickled("pat_str"), pickled("a")},
-                                                                          {pickled("mergeable_ranks"), ranks},
-                                                                          {pickled("special_tokens"), special}}));
+    return testing::pickle_of("tiktoken.core", "Encoding",
+                              pickled_dict({{pickled("pat_str"), pickled("a")},
+                                            {pickled("mergeable_ranks"), ranks},
+                                            {pickled("special_tokens"), special}}));
   };
   const std::string advice = "; use a tokenizer.pkl that nanochat wrote";
   const std::vector<Fault> faults = {

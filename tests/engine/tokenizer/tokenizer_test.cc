@@ -43,8 +43,8 @@ void check_special(const Tokenizer& tokenizer, const nlohmann::json& expected) {
 }
 
 TEST_CASE("every generation's tokenizer encodes as nanochat's", "[tokenizer][golden]") {
-  const std::string generation = GENERATE("2025-10", "2025-12", "2026-01", "2026-01-windows", "2026-02",
-                                          "2026-02-softcap20", "2026-03a", "head");
+  const std::string generation =
+      GENERATE("2025-10", "2025-12", "2026-01", "2026-01-windows", "2026-02", "2026-02-softcap20", "2026-03a", "head");
   CAPTURE(generation);
   const std::string folder = "tests/golden/generations/" + generation;
   const Tokenizer tokenizer = Tokenizer::load(testing::source_path(folder + "/tokenizer"));
@@ -156,8 +156,7 @@ TEST_CASE("what cannot be encoded or decoded is an error", "[tokenizer]") {
   const std::string invalid = ", which no character can have there; convert the text to UTF-8";
   CHECK(message_of([] { demo().encode("na\xC3\xAFve\xED\xA0\x80"); }) ==
         "text: expected UTF-8, found byte ed at offset 6" + invalid);
-  CHECK(message_of([] { demo().encode("x\xE2\x82"); }) ==
-        "text: expected UTF-8, found byte e2 at offset 1" + invalid);
+  CHECK(message_of([] { demo().encode("x\xE2\x82"); }) == "text: expected UTF-8, found byte e2 at offset 1" + invalid);
   CHECK(message_of([] { demo().encode(std::string_view("x", std::size_t{1} << 32)); }) ==  // refused before it is read
         "text: expected at most 4294967295 bytes at once, found 4294967296; encode it in parts");
   CHECK(message_of([] { demo().encode_special("<|eos|>"); }) ==
@@ -166,8 +165,9 @@ TEST_CASE("what cannot be encoded or decoded is an error", "[tokenizer]") {
         "'<|output_end|>'");
   CHECK(message_of([] { demo().token_bytes(2048); }) ==
         "there is no token 2048, ids go from 0 to 2047; use the model's own tokenizer");
-  CHECK(message_of([] { demo().decode({5, -1}); }) ==
-        "there is no token -1, ids go from 0 to 2047; use the model's own tokenizer");
+  CHECK(message_of([] {
+          demo().decode({5, -1});
+        }) == "there is no token -1, ids go from 0 to 2047; use the model's own tokenizer");
 }
 
 TEST_CASE("one megabyte of anything encodes in well under a second", "[tokenizer]") {

@@ -64,7 +64,7 @@ TEST_CASE("a stream holds back exactly what may still become a character", "[tok
   CHECK(stream.push("\x98") == "");
   CHECK(stream.push("\x80z") == "😀z");
   CHECK(stream.push("\xE2\x82") == "");
-  CHECK(stream.push("b") == "\uFFFDb");   // the next byte decides, not the end
+  CHECK(stream.push("b") == "\uFFFDb");              // the next byte decides, not the end
   CHECK(stream.push("\xED\xA0") == "\uFFFD\uFFFD");  // no character begins like a surrogate: nothing to wait for
   CHECK(stream.push("\xC3") == "");
   CHECK(stream.finish() == "\uFFFD");
