@@ -162,6 +162,7 @@ TEST_CASE("with stop off a terminal token is an ordinary one") {
 
 TEST_CASE("run(k) is a prefix of run(k + m)") {
   GenerationRequest request = text_request("And it came to pass", 20);
+  request.stop = false;
   const Ids longer = generated(demo().engine->generate(request), request);
   request.max_tokens = 7;
   CHECK(generated(demo().engine->generate(request), request) == Ids(longer.begin(), longer.begin() + 7));
@@ -214,6 +215,7 @@ TEST_CASE("a generation without max_tokens goes on until rows stop, or the rotar
 
 TEST_CASE("an abandoned generation keeps what it said") {
   GenerationRequest request = text_request("In the beginning", 20);
+  request.stop = false;
   const Ids whole = generated(demo().engine->generate(request), request);
   Recorder recorder;
   recorder.abandon_after = 4;
