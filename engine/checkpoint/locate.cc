@@ -272,6 +272,8 @@ void check_request(const CheckpointRequest& request) {
 
 }  // namespace
 
+std::filesystem::path resolve_base_dir(const CheckpointRequest& request) { return base_dir_of(request).path; }
+
 CheckpointLocation locate_checkpoint(const CheckpointRequest& request) {
   check_request(request);
   const BaseDir base = base_dir_of(request);

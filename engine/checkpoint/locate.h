@@ -26,6 +26,10 @@ struct CheckpointLocation {
   std::vector<std::string> guesses;
 };
 
+/// The base directory a request means: the one given, else $NANOCHAT_BASE_DIR, else ~/.cache/nanochat. It need not exist.
+/// throws CheckpointError: none is given and the environment names none
+std::filesystem::path resolve_base_dir(const CheckpointRequest& request);
+
 /// Finds a checkpoint as nanochat does.
 ///
 /// No source: the only one present, else sft, rl, mid, base. No tag: the `d<number>` folder with the largest number

@@ -77,15 +77,15 @@ std::optional<std::string> Arguments::text(const std::string& name) const {
   const auto& results = app_->get_option(name)->results();
   if (results.empty()) return std::nullopt;
   if (results.size() > 1) {
-    throw ArgumentError(name, fmt::format("was given {} times: give it once", results.size()));
+    throw ArgumentError(name, fmt::format("was given {} times; give it once", results.size()));
   }
   return results.front();
 }
 
 std::string Arguments::required(const std::string& name, const std::string& what) const {
   const auto value = text(name);
-  if (!value) throw ArgumentError(name, "is missing: give " + what);
-  if (value->empty()) throw ArgumentError(name, "is empty: give " + what);
+  if (!value) throw ArgumentError(name, "is missing; give " + what);
+  if (value->empty()) throw ArgumentError(name, "is empty; give " + what);
   return *value;
 }
 
@@ -176,7 +176,7 @@ std::vector<std::string> Arguments::flag_names() const {
 void check_token_ids(const std::vector<int32_t>& ids, int64_t vocab_size, const std::string& place) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocab_size) {
-      throw ArgumentError(place, fmt::format("token id {} at item {} is outside the vocabulary: ids go from 0 to {}",
+      throw ArgumentError(place, fmt::format("token id {} at item {} is outside the vocabulary; ids go from 0 to {}",
                                              ids[i], i + 1, vocab_size - 1));
     }
   }

@@ -150,10 +150,7 @@ ExitCode run(Call& call) {
   settings.tools = !call.arguments.given("--no-tools");
   const auto flags = read_model_flags(call.arguments);
   const auto session = open_session(flags, call.console);
-  if (!session.tokenizer) {
-    throw ArgumentError("", fmt::format("a chat needs a tokenizer, and {} has none: kvproof generate --prompt-tokens does not",
-                                        flags.synthetic ? "a synthetic model" : session.checkpoint.location.base_dir.string()));
-  }
+  require_tokenizer(session, "chat", "kvproof generate --prompt-tokens works without");
   Chat chat(session, settings, call.console);
   chat.converse();
   call.console.document(chat.document());

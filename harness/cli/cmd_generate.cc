@@ -47,12 +47,12 @@ PromptSpec read_prompt_flags(const Arguments& arguments) {
                                    std::pair("--prompt-tokens", PromptKind::tokens)}) {
     if (!arguments.given(flag)) continue;
     if (!spec.place.empty()) {
-      throw ArgumentError(flag, fmt::format("cannot be combined with {}: give {}", spec.place, kChoices));
+      throw ArgumentError(flag, fmt::format("cannot be combined with {}; give {}", spec.place, kChoices));
     }
     spec.name = spec.place = flag;
     spec.kind = kind;
   }
-  if (spec.place.empty()) throw ArgumentError("", fmt::format("no prompt was given: give {}", kChoices));
+  if (spec.place.empty()) throw ArgumentError("", fmt::format("no prompt was given; give {}", kChoices));
   if (spec.kind == PromptKind::tokens) {
     spec.tokens = arguments.token_ids(spec.place);
   } else {
@@ -83,10 +83,10 @@ GenerationRequest complete_request(const GenerateFlags& flags, const Session& se
   if (flags.prompt.kind == PromptKind::tokens) {
     check_token_ids(flags.prompt.tokens, dims.vocab_size, flags.prompt.place);
   } else {
-    tokenizer_for(session, flags.prompt.place);
+    require_tokenizer(session, flags.prompt.place, "give ids with --prompt-tokens");
   }
   request.prompt = resolve_prompt(flags.prompt, tokenizer, dims.vocab_size).tokens;
-  if (flags.stop == true) tokenizer_for(session, "--stop on");
+  if (flags.stop == true) require_tokenizer(session, "--stop on", "leave it out, rows then go on to --max-tokens");
   request.stop = flags.stop.value_or(flags.engine) && tokenizer != nullptr;
   request.tools = flags.engine && !flags.no_tools && tokenizer != nullptr;
   if (tokenizer == nullptr) {

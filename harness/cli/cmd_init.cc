@@ -18,10 +18,10 @@ void declare(CLI::App& app) {
 
 ExitCode run(Call& call) {
   const auto file = call.arguments.text("FILE").value_or(kDefaultConfig);
-  if (file.empty()) throw ArgumentError("FILE", "is empty: give the name of the file to write");
+  if (file.empty()) throw ArgumentError("FILE", "is empty; give the name of the file to write");
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(file, ignored))) {
-    throw ArgumentError(file, "exists already: name another file, or remove this one");
+    throw ArgumentError(file, "exists already; name another file, or remove this one");
   }
   try {
     write_file(file, starter_config());

@@ -5,6 +5,7 @@
 #include "engine/model/cost_model.h"
 #include "harness/cli/command.h"
 #include "harness/cli/model_flags.h"
+#include "harness/measure/checkpoint_session.h"
 
 namespace kvproof::cli {
 namespace {

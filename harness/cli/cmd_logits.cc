@@ -8,6 +8,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/model_flags.h"
 #include "harness/cli/npy.h"
+#include "harness/cli/output_file.h"
 
 namespace kvproof::cli {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 struct LogitsFlags {
   ModelFlags model;
   std::vector<int32_t> tokens;
-  std::vector<int64_t> chunks;  // of the engine path; empty: the naive path
+  std::vector<int64_t> chunks;  // of the engine path; empty; the naive path
   std::string out;
 };
 
@@ -23,7 +24,7 @@ void declare(CLI::App& app) {
   add_value(app, "--prompt-tokens", "1,2,3", "The ids, as they are");
   add_value(app, "--path", "engine|naive", "engine (default): through the KV cache; naive: one forward without a cache");
   add_value(app, "--prefill-chunks", "5,1,4", "How the engine cuts the prompt into forwards; default one");
-  add_value(app, "--out", "FILE.npy", "Where to write (T, vocab_size); replaced if it is there");
+  add_value(app, "--out", "FILE.npy", "Where to write (T, vocab_size); its folder is made, the file replaced");
   add_model_flags(app);
 }
 
@@ -35,7 +36,7 @@ LogitsFlags read_flags(const Arguments& arguments) {
   if (!arguments.given("--prefill-chunks")) {
     if (engine) flags.chunks = {T};
   } else {
-    if (!engine) throw ArgumentError("--prefill-chunks", "is for the engine path: the naive path has no chunks");
+    if (!engine) throw ArgumentError("--prefill-chunks", "is for the engine path; the naive path has no chunks");
     flags.chunks = arguments.integers("--prefill-chunks", 1, T);
     const auto total = std::accumulate(flags.chunks.begin(), flags.chunks.end(), int64_t{0});
     if (total != T) {
@@ -66,6 +67,7 @@ ExitCode run(Call& call) {
   const auto flags = read_flags(call.arguments);
   const auto session = open_session(flags.model, call.console);
   check_token_ids(flags.tokens, session.checkpoint.dims.vocab_size, "--prompt-tokens");
+  prepare_output_file(flags.out);
   const auto logits = compute_logits(flags, *session.model);  // (T, V)
   write_npy(flags.out, logits);
   const auto* dtype = logits.scalar_type() == at::kDouble ? "float64" : "float32";

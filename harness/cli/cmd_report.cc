@@ -11,11 +11,20 @@ namespace {
 
 void declare(CLI::App& app) { add_positional(app, "RECORD", fmt::format("A file that kvproof run wrote, in {}/", kRunFolder)); }
 
+/// The table of a record; a damaged field is told with the file it stands in.
+std::string table_of(const Json& record, const std::string& file) {
+  try {
+    return render_table(record, Console::colour_on_stdout(), Console::width());
+  } catch (const RecordError& error) {
+    throw RecordError(file + "#" + error.place(), error.message());
+  }
+}
+
 ExitCode run(Call& call) {
-  const auto record = read_record(call.arguments.required("RECORD", "the file that kvproof run wrote"));
-  const auto table = render_table(record, Console::colour_on_stdout(), Console::width());  // also where JSON is wanted: it checks
+  const auto file = call.arguments.required("RECORD", "the file that kvproof run wrote");
+  const auto record = read_record(file);
+  call.console.text(table_of(record, file));  // made also where JSON is wanted: it checks the record
   call.console.document(record);
-  call.console.text(table);
   return ExitCode::ok;
 }
 

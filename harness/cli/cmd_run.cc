@@ -2,7 +2,6 @@
 #include "harness/measure/run.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <optional>
 
 #include "harness/cli/config_flags.h"
+#include "harness/cli/output_file.h"
 #include "harness/record/record.h"
 #include "harness/report/table.h"
 
@@ -55,16 +55,6 @@ void declare(CLI::App& app) {
   add_value(app, "--out", "FILE", fmt::format("Where to write the record; default a new file in {}/ here", kRunFolder));
 }
 
-/// Finds out before the run whether the record can be written after it. throws RecordError
-void check_folder(const std::filesystem::path& file) {
-  std::error_code error;
-  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  std::filesystem::create_directories(folder, error);
-  if (error) throw RecordError(folder.string(), "the record's folder cannot be made: " + error.message());
-  if (access(folder.c_str(), W_OK) != 0) throw RecordError(folder.string(), "the record's folder cannot be written to");
-  if (std::filesystem::is_directory(file, error)) throw RecordError(file.string(), "is a folder: give the name of a file");
-}
-
 void write_record(const std::optional<std::string>& out, const Json& record, Console& console) {
   const std::filesystem::path file = out ? std::filesystem::path(*out) : write_run(kRunFolder, record);
   if (out) write_json(file, record);
@@ -74,8 +64,8 @@ void write_record(const std::optional<std::string>& out, const Json& record, Con
 ExitCode run(Call& call) {
   const auto config = read_config_flags(call.arguments);
   const auto out = call.arguments.text("--out");
-  if (out == "") throw ArgumentError("--out", "is empty: give a file or leave the flag out");
-  check_folder(out.value_or(std::string(kRunFolder) + "/record"));
+  if (out == "") throw ArgumentError("--out", "is empty; give a file or leave the flag out");
+  prepare_output_file(out.value_or(std::string(kRunFolder) + "/record"));
 
   ProgressLine progress;
   const auto outcome = run_config(config, call.words, &progress);

@@ -33,7 +33,7 @@ std::string read_text_file(const std::string& path) {
 
 std::string read_text(const Arguments& arguments) {
   if (arguments.given("--text") && arguments.given("--text-file")) {
-    throw ArgumentError("--text-file", "cannot be combined with --text: give one of them");
+    throw ArgumentError("--text-file", "cannot be combined with --text; give one of them");
   }
   if (arguments.given("--text-file")) {
     const auto path = arguments.required("--text-file", "the path of a file");
@@ -42,7 +42,7 @@ std::string read_text(const Arguments& arguments) {
     return text;
   }
   const auto text = arguments.text("--text");
-  if (!text) throw ArgumentError("", "no text was given: give --text or --text-file");
+  if (!text) throw ArgumentError("", "no text was given; give --text or --text-file");
   check_utf8(*text, "--text");
   return *text;
 }

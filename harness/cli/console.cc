@@ -45,18 +45,21 @@ bool Console::stderr_is_terminal() { return isatty(STDERR_FILENO) != 0; }
 int Console::width(int otherwise) { return columns_of(STDOUT_FILENO, otherwise); }
 int Console::stderr_width(int otherwise) { return columns_of(STDERR_FILENO, otherwise); }
 
+void Console::write(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (lost_ == 0) lost_ = errno;
+  }
+}
+
 void Console::text(std::string_view text) {
-  if (json_) return;
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  if (!json_) write(text);
 }
 
 void Console::document(const nlohmann::ordered_json& document) {
   if (!json_) return;
   document_written_ = true;
   // Paths and arguments may hold bytes that are not UTF-8; the document must stay JSON.
-  const auto text = document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void Console::note(std::string_view line) { write_line(kDim, "", line); }
@@ -70,11 +73,7 @@ void Console::failure(const std::string& kind, const std::string& place, const s
 void Console::complaint(const Error& error) { write_line(kRed, "error: ", error.what()); }
 
 void Console::finish() {
-  errno = 0;
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw RecordError("stdout", fmt::format("the output could not be written{}{}", errno != 0 ? ": " : "",
-                                            errno != 0 ? std::strerror(errno) : ""));
-  }
+  if (lost_ != 0) throw RecordError("stdout", fmt::format("the output could not be written: {}", std::strerror(lost_)));
 }
 
 }  // namespace kvproof::cli

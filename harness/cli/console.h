@@ -51,6 +51,9 @@ class Console {
  private:
   bool json_;
   bool document_written_ = false;
+  int lost_ = 0;  // errno of the first write to stdout that failed
+
+  void write(std::string_view text);
 };
 
 }  // namespace kvproof::cli

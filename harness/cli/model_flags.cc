@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <functional>
+#include <limits>
+#include <string_view>
 
 #include "engine/error.h"
 #include "harness/machine/machine.h"
+#include "harness/measure/checkpoint_session.h"
 
 namespace kvproof::cli {
 namespace {
@@ -63,9 +64,9 @@ ModelFlags read_model_flags(const Arguments& arguments) {
   flags.synthetic = arguments.text("--synthetic");
   for (const auto* name : {"--base-dir", "--source", "--tag", "--step"}) {
     if (flags.synthetic && arguments.given(name)) {
-      throw ArgumentError("--synthetic", fmt::format("cannot be combined with {}: a synthetic model has no files", name));
+      throw ArgumentError("--synthetic", fmt::format("cannot be combined with {}; a synthetic model has no files", name));
     }
-    if (arguments.text(name) == "") throw ArgumentError(name, "is empty: give a value or leave the flag out");
+    if (arguments.text(name) == "") throw ArgumentError(name, "is empty; give a value or leave the flag out");
   }
   flags.request.base_dir = arguments.text("--base-dir").value_or("");
   flags.request.source = arguments.word("--source", {"base", "mid", "sft", "rl"});
@@ -73,7 +74,7 @@ ModelFlags read_model_flags(const Arguments& arguments) {
   flags.request.step = arguments.integer("--step", 0, std::numeric_limits<int64_t>::max());
   for (const auto& [key, value] : arguments.pairs("--arch")) {
     if (!flags.overrides.emplace(key, value).second) {
-      throw ArgumentError("--arch " + key, "was given twice: give it once");
+      throw ArgumentError("--arch " + key, "was given twice; give it once");
     }
   }
   flags.options.dtype =
@@ -95,19 +96,6 @@ Checkpoint open_checkpoint(const ModelFlags& flags, Console& console) {
   return checkpoint;
 }
 
-std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
-  const auto& folder = checkpoint.location.tokenizer_dir;
-  if (folder.empty()) return std::nullopt;
-  auto tokenizer = Tokenizer::load(folder);
-  if (tokenizer.vocab_size() != checkpoint.dims.vocab_size) {
-    throw TokenizerError(folder.string(),
-                         fmt::format("has {} tokens, but the checkpoint's vocab_size is {}: put the tokenizer there that "
-                                     "the model was trained with, or remove it to run on token ids",
-                                     tokenizer.vocab_size(), checkpoint.dims.vocab_size));
-  }
-  return tokenizer;
-}
-
 Session open_session(const ModelFlags& flags, Console& console) {
   const int64_t begin = now_ns();
   if (flags.threads > 0) set_threads(flags.threads);
@@ -119,24 +107,16 @@ Session open_session(const ModelFlags& flags, Console& console) {
   return session;
 }
 
-const Tokenizer& tokenizer_for(const Session& session, const std::string& flag) {
-  if (session.tokenizer) return *session.tokenizer;
+void require_tokenizer(const Session& session, const std::string& flag, const std::string& advice) {
+  if (session.tokenizer) return;
   const auto& base_dir = session.checkpoint.location.base_dir;
-  throw ArgumentError(flag, fmt::format("needs a tokenizer, and {} has none: give ids with --prompt-tokens",
-                                        base_dir.empty() ? "a synthetic model" : base_dir.string()));
+  const auto where = base_dir.empty() ? "a synthetic model" : base_dir.string();
+  throw ArgumentError(flag, fmt::format("needs a tokenizer, and {} has none; {}", where, advice));
 }
 
 Tokenizer open_tokenizer_alone(const ModelFlags& flags) {
-  if (flags.synthetic) throw ArgumentError("--synthetic", "a synthetic model has no tokenizer: give --base-dir");
-  auto base_dir = flags.request.base_dir;
-  if (base_dir.empty()) {
-    const char* from_environment = std::getenv("NANOCHAT_BASE_DIR");
-    const char* home = std::getenv("HOME");
-    base_dir = from_environment != nullptr && *from_environment != '\0'
-                   ? std::filesystem::path(from_environment)
-                   : std::filesystem::path(home == nullptr ? "." : home) / ".cache" / "nanochat";
-  }
-  return Tokenizer::load(base_dir / "tokenizer");
+  if (flags.synthetic) throw ArgumentError("--synthetic", "a synthetic model has no tokenizer; give --base-dir");
+  return Tokenizer::load(resolve_base_dir(flags.request) / "tokenizer");
 }
 
 }  // namespace kvproof::cli

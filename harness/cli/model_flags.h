@@ -30,9 +30,6 @@ ModelFlags read_model_flags(const Arguments& arguments);
 /// throws CheckpointError, ArgumentError
 Checkpoint open_checkpoint(const ModelFlags& flags, Console& console);
 
-/// The tokenizer beside the checkpoint; nothing where there is none. throws TokenizerError: broken, or of another size
-std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint);
-
 /// A model that is ready to run, and what it came from.
 struct Session {
   Checkpoint checkpoint;
@@ -44,10 +41,10 @@ struct Session {
 };
 Session open_session(const ModelFlags& flags, Console& console);
 
-/// The tokenizer of a session for a flag that needs one. throws ArgumentError(flag) where there is none
-const Tokenizer& tokenizer_for(const Session& session, const std::string& flag);
+/// Demands a tokenizer for a flag that needs one. throws ArgumentError(flag) where there is none; advice: what to do then
+void require_tokenizer(const Session& session, const std::string& flag, const std::string& advice);
 
-/// Where the tokenizer lies for commands that need nothing else: <base directory>/tokenizer.
+/// The tokenizer for commands that need nothing else: <base directory>/tokenizer. throws ArgumentError, TokenizerError
 Tokenizer open_tokenizer_alone(const ModelFlags& flags);
 
 }  // namespace kvproof::cli

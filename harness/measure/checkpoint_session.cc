@@ -20,6 +20,15 @@ Checkpoint open_checkpoint(const CheckpointSpec& spec) {
   }
 }
 
+Json dims_json(const ModelDims& dims) {
+  Json out = {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size}, {"n_layer", dims.n_layer},
+              {"n_head", dims.n_head},             {"n_kv_head", dims.n_kv_head},   {"n_embd", dims.n_embd}};
+  out["window_pattern"] = dims.window_pattern ? Json(*dims.window_pattern) : Json(nullptr);
+  return out;
+}
+
+}  // namespace
+
 std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   const auto& dir = checkpoint.location.tokenizer_dir;
   if (dir.empty()) return std::nullopt;
@@ -31,15 +40,6 @@ std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   }
   return tokenizer;
 }
-
-Json dims_json(const ModelDims& dims) {
-  Json out = {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size}, {"n_layer", dims.n_layer},
-              {"n_head", dims.n_head},             {"n_kv_head", dims.n_kv_head},   {"n_embd", dims.n_embd}};
-  out["window_pattern"] = dims.window_pattern ? Json(*dims.window_pattern) : Json(nullptr);
-  return out;
-}
-
-}  // namespace
 
 CheckpointSession open_session(const CheckpointSpec& spec) {
   CheckpointSession session{open_checkpoint(spec), std::nullopt};

@@ -20,6 +20,10 @@ struct CheckpointSession {
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
 
+/// The tokenizer beside a checkpoint; absent: its base directory has none.
+/// throws TokenizerError: broken, or another size than the model's vocabulary
+std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint);
+
 /// Opens what a config names.
 /// throws CheckpointError; TokenizerError (broken, or another size than the model's vocabulary); ConfigError where the
 ///        spec or an architecture key is at fault, at its place in the file

@@ -22,8 +22,8 @@ Json generate(const std::vector<std::string>& words) {
 }
 
 std::vector<std::string> flags_of(const Json& golden_case) {
-  return demo_flags() + std::vector<std::string>{"--" + std::string(golden_case["kind"] == "chat" ? "chat" : "prompt"),
-                                                 golden_case["text"].get<std::string>()};
+  const std::string flag = golden_case["kind"] == "chat" ? "--chat" : "--prompt";
+  return demo_flags() + std::vector<std::string>{flag, golden_case["text"].get<std::string>()};
 }
 
 }  // namespace
