@@ -51,6 +51,22 @@ endif()
 
 # --- the tests that are no Catch2 binaries
 if(KVPROOF_TESTS)
+  # The same code on accelerators: skipped by name where there is none.
+  add_executable(tests_device tests/device/main.cc)
+  target_link_libraries(tests_device PRIVATE kvproof_engine_generate)
+  target_compile_definitions(tests_device PRIVATE KVPROOF_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  foreach(device cuda mps)
+    add_test(NAME tests/device/${device} COMMAND tests_device ${device})
+    set_tests_properties(tests/device/${device} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+  endforeach()
+
+  # The golden files are what Python wrote.
+  find_program(SHA256SUM NAMES sha256sum gsha256sum)
+  if(SHA256SUM)
+    add_test(NAME tests/golden/digests COMMAND ${SHA256SUM} --check --quiet digests.txt
+             WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/golden)
+  endif()
+
   # A ten-line project that uses the installed package.
   add_test(NAME tests/consumer
     COMMAND ${CMAKE_COMMAND} -D SOURCE_DIR=${PROJECT_SOURCE_DIR}/tests/consumer -D BUILD_DIR=${PROJECT_BINARY_DIR}

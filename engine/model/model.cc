@@ -39,11 +39,12 @@ ModelOptions resolve_model_options(const ModelOptions& options) {
   if (resolved.device == "auto") resolved.device = cuda ? "cuda" : mps ? "mps" : "cpu";
   if (resolved.device != "cpu" && resolved.device != "cuda" && resolved.device != "mps")
     throw ArgumentError("device", fmt::format("unknown device \"{}\"; use auto, cpu, cuda or mps", resolved.device));
+  if (resolved.device == "mps" && resolved.dtype == "float64")
+    throw ArgumentError("dtype", "mps has no float64; use --device cpu");
   if ((resolved.device == "cuda" && !cuda) || (resolved.device == "mps" && !mps))
     throw ArgumentError("device", fmt::format("no {} device was found by this build of LibTorch; use --device cpu", resolved.device));
   if (resolved.dtype == "auto") resolved.dtype = resolved.device == "cuda" ? "bfloat16" : "float32";
-  if (parse_dtype(resolved.dtype) == at::kDouble && resolved.device == "mps")
-    throw ArgumentError("dtype", "mps has no float64; use --device cpu");
+  parse_dtype(resolved.dtype);  // an unknown word is refused here
   return resolved;
 }
 
