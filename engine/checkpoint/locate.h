@@ -11,10 +11,10 @@ namespace kvproof {
 
 /// What the user said about where the checkpoint is. Everything but the base directory may be left open.
 struct CheckpointRequest {
-  std::filesystem::path base_dir;     // empty: $NANOCHAT_BASE_DIR, else ~/.cache/nanochat
-  std::optional<std::string> source;  // base | mid | sft | rl
-  std::optional<std::string> tag;     // d4, d12, … or any folder name
-  std::optional<int64_t> step;
+  std::filesystem::path base_dir = {};     // empty: $NANOCHAT_BASE_DIR, else ~/.cache/nanochat
+  std::optional<std::string> source = {};  // base | mid | sft | rl
+  std::optional<std::string> tag = {};     // d4, d12, … or any folder name
+  std::optional<int64_t> step = {};
 };
 
 struct CheckpointLocation {

@@ -179,7 +179,8 @@ class StateDictReader {
       fail_tensor(fmt::format("its storage {} should hold {} elements of {}, found {} bytes; copy the file again",
                               quote(record), elements, dtype.name, bytes.size()));
     }
-    if (reinterpret_cast<uintptr_t>(bytes.data()) % item != 0) {  // zipped by something else than PyTorch
+    if (!bytes.empty() &&
+        reinterpret_cast<uintptr_t>(bytes.data()) % item != 0) {  // zipped by something else than PyTorch
       const at::Tensor copy = at::empty({elements}, dtype.type);
       std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
       return copy;

@@ -129,6 +129,23 @@ TEST_CASE("a file zipped without alignment is read by copying", "[engine][state_
   CHECK(reinterpret_cast<uintptr_t>(w.const_data_ptr()) % sizeof(float) == 0);
 }
 
+TEST_CASE("an empty storage is read wherever it lies in the file", "[engine][state_dict]") {
+  // Unaligned and empty: there is nothing to copy, and no memory to copy it to (seen by UBSan).
+  const TempDir folder;
+  for (size_t padding = 0; padding < 4; ++padding) {
+    CAPTURE(padding);
+    const TensorParts parts{"0", "FloatStorage", 0, 0, {0, 3}, {3, 1}};
+    const auto file = folder / "empty.pt";
+    caffe2::serialize::PyTorchStreamWriter writer(file.string(), true,
+                                                  1);  // alignment 1: each record where the last ends
+    const std::string pickle = dict_of({{"w" + std::string(padding, 'x'), parts}});
+    writer.writeRecord("data.pkl", pickle.data(), pickle.size());
+    writer.writeRecord("data/0", "", 0);
+    writer.writeEndOfFile();
+    CHECK(load_state_dict(file).begin()->second.sizes() == at::IntArrayRef{0, 3});
+  }
+}
+
 TEST_CASE("a plain dict and an OrderedDict of real checkpoints are read, names stripped", "[engine][state_dict]") {
   auto demo =
       load_state_dict(testing::source_path("configs/checkpoints/demo-d4/chatsft_checkpoints/d4/model_000160.pt"));
