@@ -21,13 +21,13 @@ class Model;
 using ForcedTokens = std::map<int64_t, TokenId>;
 
 struct GenerationRequest {
-  std::vector<TokenId> prompt;           // at least one id
-  std::optional<int64_t> max_tokens;     // >= 0; absent: until all rows stop or the rotary limit is reached
+  std::vector<TokenId> prompt = {};      // at least one id
+  std::optional<int64_t> max_tokens = {};  // >= 0; absent: until all rows stop or the rotary limit is reached
   int64_t num_samples = 1;               // >= 1
-  SamplerSettings sampler;
+  SamplerSettings sampler = {};
   bool stop = true;                      // rows end at <|assistant_end|> or <|bos|>; off: these are ordinary tokens
   bool tools = true;                     // the calculator; needs a tokenizer, and is the cached engine's alone
-  std::vector<ForcedTokens> forced;      // empty, or one per row: replayed by either path, mask 0
+  std::vector<ForcedTokens> forced = {};  // empty, or one per row: replayed by either path, mask 0
 };
 
 /// One step's tokens: only rows that are still running, ascending.

@@ -21,7 +21,7 @@ namespace {
 const Checkpoint& checkpoint() {
   static const Checkpoint kCheckpoint = [] {
     const char* dir = std::getenv("KVPROOF_BASE_DIR");
-    return load_checkpoint({.base_dir = dir ? dir : KVPROOF_SOURCE_DIR "/configs/checkpoints/demo-d4", .source = {}, .tag = {}, .step = {}});
+    return load_checkpoint({.base_dir = dir ? dir : KVPROOF_SOURCE_DIR "/configs/checkpoints/demo-d4"});
   }();
   return kCheckpoint;
 }
@@ -34,7 +34,7 @@ const Tokenizer& tokenizer() {
 const Model& model(const std::string& dtype) {
   static std::map<std::string, std::unique_ptr<Model>> models;
   auto& made = models[dtype];
-  if (!made) made = make_model(checkpoint(), {.backend = "auto", .dtype = dtype, .device = "cpu"});
+  if (!made) made = make_model(checkpoint(), {.dtype = dtype, .device = "cpu"});
   return *made;
 }
 
@@ -109,7 +109,7 @@ void register_all() {
   benchmark::RegisterBenchmark("sample/per_row", sample, SamplerSettings{.temperature = 1})->ArgName("vocab")->ArgsProduct({vocabularies});
   benchmark::RegisterBenchmark("sample/per_row_top50", sample, SamplerSettings{.temperature = 1, .top_k = 50})
       ->ArgName("vocab")->ArgsProduct({vocabularies});
-  benchmark::RegisterBenchmark("sample/nanochat", sample, SamplerSettings{.temperature = 1, .top_k = {}, .seed = 1, .mode = SamplerMode::nanochat})
+  benchmark::RegisterBenchmark("sample/nanochat", sample, SamplerSettings{.temperature = 1, .seed = 1, .mode = SamplerMode::nanochat})
       ->ArgName("vocab")->ArgsProduct({vocabularies});
   benchmark::RegisterBenchmark("tokenize/prose", encode, "And the LORD said unto Moses, 12 times 7 is 84. ")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("tokenize/one_letter", encode, "a")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);

@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv) {
   using namespace kvproof;
-  const Checkpoint checkpoint = load_checkpoint({.base_dir = argv[1], .source = {}, .tag = {}, .step = {}});
+  const Checkpoint checkpoint = load_checkpoint({.base_dir = argv[1]});
   const Tokenizer tokenizer = Tokenizer::load(checkpoint.location.tokenizer_dir);
   const auto model = make_model(checkpoint);
   GenerationRequest request{.prompt = {tokenizer.special().bos}, .max_tokens = 8, .sampler = {.temperature = 0}};

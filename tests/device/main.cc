@@ -41,7 +41,7 @@ void check_generation(const Checkpoint& checkpoint, const std::string& device, c
   const auto golden = nlohmann::json::parse(std::ifstream(folder + "/golden.json"));
   const auto expected = load_state_dict(folder + "/golden.pt").at("logits.0");
   const auto ids = golden["prompt_tokens"][0].get<std::vector<int32_t>>();
-  const auto model = make_model(checkpoint, {.backend = "auto", .dtype = "float32", .device = device});
+  const auto model = make_model(checkpoint, {.dtype = "float32", .device = device});
   const double logits = max_abs(model->forward(TokenBatch::single(ids), LogitsAt::all)[0], expected);
   check(logits <= kLogitTolerance, fmt::format("float32 logits are Python's on a CPU (worst {:.1e})", logits));
   const double cached = max_abs(through_cache(*model, ids, 5), expected);
@@ -55,7 +55,7 @@ void check_generation(const Checkpoint& checkpoint, const std::string& device, c
 }
 
 void check_logic(const Checkpoint& checkpoint, const std::string& device) {
-  const auto model = make_model(checkpoint, {.backend = "auto", .dtype = "float64", .device = device});
+  const auto model = make_model(checkpoint, {.dtype = "float64", .device = device});
   std::vector<int32_t> ids;
   for (int32_t i = 0; i < 150; ++i) ids.push_back((i * 37 + 5) % 331);  // past head's window of 128
   const at::Tensor plain = model->forward(TokenBatch::single(ids), LogitsAt::all)[0];
@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
     return 77;
   }
   const std::string folder = std::string(KVPROOF_SOURCE_DIR) + "/tests/golden/generations/head";
-  const Checkpoint checkpoint = load_checkpoint({.base_dir = folder, .source = {}, .tag = {}, .step = {}});
+  const Checkpoint checkpoint = load_checkpoint({.base_dir = folder});
   check_generation(checkpoint, device, folder);
   if (device == "cuda") check_logic(checkpoint, device);  // mps has no float64
   return failures == 0 ? 0 : 1;

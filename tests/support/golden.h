@@ -37,12 +37,12 @@ inline ArchitectureOverrides golden_overrides(const nlohmann::json& golden) {
 }
 
 inline Checkpoint golden_checkpoint(const std::string& generation) {
-  return load_checkpoint({.base_dir = golden_path(generation), .source = {}, .tag = {}, .step = {}},
+  return load_checkpoint({.base_dir = golden_path(generation)},
                          golden_overrides(read_json(golden_path(generation) + "/golden.json")));
 }
 
 inline Checkpoint demo_checkpoint() {
-  return load_checkpoint({.base_dir = source_path("configs/checkpoints/demo-d4"), .source = {}, .tag = {}, .step = {}});
+  return load_checkpoint({.base_dir = source_path("configs/checkpoints/demo-d4")});
 }
 
 /// A small hot model whose every part matters: 4 layers SSSL, a window of 5 keys, GQA 4:2, an odd vocabulary.

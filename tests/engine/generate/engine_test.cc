@@ -15,7 +15,7 @@ using namespace kvproof::testing;
 namespace {
 
 using Ids = std::vector<int32_t>;
-const ModelOptions kFloat64 = {.backend = "auto", .dtype = "float64", .device = "cpu"};
+const ModelOptions kFloat64 = {.dtype = "float64", .device = "cpu"};
 
 // The trained model, shared by all tests: loading it is cheap, but not free.
 struct Demo {
@@ -80,7 +80,7 @@ TEST_CASE("sampled naive and engine give the same tokens, row by row") {
 TEST_CASE("row r does not depend on how many rows there are") {
   // nanochat's rows share one generator, so row 0 changes with num_samples.
   GenerationRequest request = text_request("And the LORD said", 16);
-  request.sampler = {.temperature = 1.0, .top_k = {}, .seed = 9};
+  request.sampler = {.temperature = 1.0, .seed = 9};
   request.num_samples = 4;
   const GenerationResult four = demo().engine->generate(request);
   for (int64_t n = 1; n < 4; ++n) {
@@ -94,7 +94,7 @@ TEST_CASE("each row of a batch draws its own first token") {
   // History: the first token was sampled once and copied to all rows.
   GenerationRequest request = text_request("The", 1);
   request.num_samples = 16;
-  request.sampler = {.temperature = 2.0, .top_k = {}, .seed = 1, .mode = GENERATE(SamplerMode::per_row, SamplerMode::nanochat)};
+  request.sampler = {.temperature = 2.0, .seed = 1, .mode = GENERATE(SamplerMode::per_row, SamplerMode::nanochat)};
   const GenerationResult result = demo().engine->generate(request);
   std::set<int32_t> first;
   for (const auto& row : result.rows) first.insert(row.tokens.back());
@@ -127,7 +127,7 @@ TEST_CASE("rows stop on their own, finished rows cost nothing and disturb nobody
   // nanochat keeps computing completed rows, and streams garbage for them.
   GenerationRequest request = chat_request("What is the capital of Italy?", 48);
   request.num_samples = 6;
-  request.sampler = {.temperature = 2.0, .top_k = {}, .seed = 3};
+  request.sampler = {.temperature = 2.0, .seed = 3};
   Recorder recorder;
   const GenerationResult result = demo().engine->generate(request, &recorder);
   std::set<int64_t> lengths;
@@ -255,7 +255,7 @@ TEST_CASE("bad requests are refused before any work") {
 TEST_CASE("top_k 0 means no limit") {
   // History: top_k = 0 crashed.
   GenerationRequest request = text_request("The", 8);
-  request.sampler = {.temperature = 1.0, .top_k = {}, .seed = 3};
+  request.sampler = {.temperature = 1.0, .seed = 3};
   const auto unlimited = demo().engine->generate(request).rows[0].tokens;
   request.sampler.top_k = 0;
   CHECK(demo().engine->generate(request).rows[0].tokens == unlimited);

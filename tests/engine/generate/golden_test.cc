@@ -9,7 +9,7 @@ using namespace kvproof::testing;
 namespace {
 
 using Ids = std::vector<int32_t>;
-const ModelOptions kFloat32 = {.backend = "auto", .dtype = "float32", .device = "cpu"};
+const ModelOptions kFloat32 = {.dtype = "float32", .device = "cpu"};
 
 // at::multinomial draws what Python's torch draws only with the same LibTorch on x86.
 bool draws_like_python() {
@@ -34,7 +34,7 @@ struct Golden {
 };
 
 SamplerSettings sampler_of(const nlohmann::json& run) {
-  SamplerSettings settings{.temperature = run["temperature"], .top_k = {}, .seed = run["seed"], .mode = SamplerMode::nanochat};
+  SamplerSettings settings{.temperature = run["temperature"], .seed = run["seed"], .mode = SamplerMode::nanochat};
   if (!run["top_k"].is_null()) settings.top_k = run["top_k"].get<int64_t>();
   return settings;
 }
@@ -60,7 +60,7 @@ TEST_CASE("greedy full recompute gives the tokens of GPT.generate, in every gene
   for (std::size_t i = 0; i < golden.json["naive_greedy"].size(); ++i) {
     const auto expected = golden.json["naive_greedy"][i].get<Ids>();
     GenerationRequest request{.prompt = golden.prompt(i), .max_tokens = static_cast<int64_t>(expected.size()), .num_samples = 1,
-                              .sampler = {.temperature = 0}, .stop = false, .tools = false, .forced = {}};
+                              .sampler = {.temperature = 0}, .stop = false, .tools = false};
     CAPTURE(i);
     CHECK(generated(naive->generate(request).rows[0], request) == expected);
   }
@@ -72,7 +72,7 @@ TEST_CASE("greedy decoding gives the tokens and masks of Engine.generate_batch, 
   const auto engine = make_cached_engine(*golden.model, &golden.tokenizer);
   for (std::size_t i = 0; i < golden.json["engine_greedy"].size(); ++i) {
     const GenerationRequest request{.prompt = golden.prompt(i), .max_tokens = 180, .num_samples = 1, .sampler = {.temperature = 0},
-                                    .stop = true, .tools = true, .forced = {}};
+                                    .stop = true, .tools = true};
     CAPTURE(name, i);
     check_rows(engine->generate(request), golden.json["engine_greedy"][i]["tokens"], golden.json["engine_greedy"][i]["masks"]);
   }
@@ -86,8 +86,7 @@ TEST_CASE("sampled rows are those Python's Engine draws from the same seed", "[g
   for (const auto& run : golden.json["sampled"]) {
     CAPTURE(name, run["prompt"].dump(), run["num_samples"].dump(), run["top_k"].dump());
     const GenerationRequest request{.prompt = golden.prompt(run["prompt"]), .max_tokens = run["max_tokens"].get<int64_t>(),
-                                    .num_samples = run["num_samples"], .sampler = sampler_of(run), .stop = true, .tools = true,
-                                    .forced = {}};
+                                    .num_samples = run["num_samples"], .sampler = sampler_of(run), .stop = true, .tools = true};
     check_rows(engine->generate(request), run["tokens"], run["masks"]);
   }
 }
@@ -100,7 +99,7 @@ TEST_CASE("sampled full recompute draws what GPT.generate draws", "[golden]") {
   for (const auto& run : golden.json["naive_sampled"]) {
     CAPTURE(name, run["prompt"].dump(), run["top_k"].dump());
     const GenerationRequest request{.prompt = golden.prompt(run["prompt"]), .max_tokens = run["max_tokens"].get<int64_t>(),
-                                    .num_samples = 1, .sampler = sampler_of(run), .stop = false, .tools = false, .forced = {}};
+                                    .num_samples = 1, .sampler = sampler_of(run), .stop = false, .tools = false};
     CHECK(generated(naive->generate(request).rows[0], request) == run["tokens"].get<Ids>());
   }
 }
@@ -115,7 +114,7 @@ TEST_CASE("the trained model says what it says in Python, calculator included", 
   for (const auto& c : golden["cases"]) {
     CAPTURE(c["text"].get<std::string>());
     GenerationRequest request{.prompt = c["tokens"].get<Ids>(), .max_tokens = 64, .num_samples = 1, .sampler = {.temperature = 0},
-                              .stop = false, .tools = false, .forced = {}};
+                              .stop = false, .tools = false};
     CHECK(generated(naive->generate(request).rows[0], request) == c["naive_greedy"].get<Ids>());
 
     request.stop = request.tools = true;

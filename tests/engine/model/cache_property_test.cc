@@ -12,7 +12,7 @@ using namespace kvproof::testing;
 namespace {
 
 constexpr double kLogicTolerance = 1e-10;  // worst seen 3e-14
-const ModelOptions kFloat64 = {.backend = "auto", .dtype = "float64", .device = "cpu"};
+const ModelOptions kFloat64 = {.dtype = "float64", .device = "cpu"};
 
 double max_abs(const at::Tensor& a, const at::Tensor& b) {
   REQUIRE(a.sizes() == b.sizes());
@@ -232,7 +232,7 @@ TEST_CASE("the cache has the model's dtype, whatever that is", "[kv_cache][nanoc
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16, at::kHalf, at::kDouble);
   const std::string word = dtype == at::kFloat ? "float32" : dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float64";
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, {.backend = "auto", .dtype = word, .device = "cpu"});
+  const auto model = make_model(checkpoint, {.dtype = word, .device = "cpu"});
   KVCache cache = model->new_cache(1, 8);
   CHECK(cache.dtype() == dtype);
   CHECK(cache.bytes() == 2 * 4 * 2 * 8 * 16 * static_cast<int64_t>(c10::elementSize(dtype)));  // K and V, L, G, capacity, D

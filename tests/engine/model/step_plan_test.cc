@@ -37,7 +37,7 @@ TEST_CASE("an uncached plan starts at position 0 and precedes nothing") {
 TEST_CASE("a cached plan continues each row, and reads only what a window can see") {
   const GptConfig config = small_config();
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, {.backend = "auto", .dtype = "float64", .device = "cpu"});
+  const auto model = make_model(checkpoint, {.dtype = "float64", .device = "cpu"});
   KVCache cache = model->new_cache(1, 32);
   const auto ids = some_tokens(20, 97);
   model->forward(TokenBatch::single(ids), cache, LogitsAt::last);
