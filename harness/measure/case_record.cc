@@ -206,6 +206,11 @@ Json case_json(const CaseFacts& f) {
   return out;
 }
 
+ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement) {
+  const ExitCode outputs = agreement.verdict == Verdict::disagree ? ExitCode::disagree : ExitCode::ok;
+  return worse(outputs, measurement.invalid.empty() ? ExitCode::ok : ExitCode::failed);
+}
+
 Json failed_case_json(const Case& cell, const std::string& checkpoint, const Json& error) {
   return {{"id", cell.id}, {"checkpoint", checkpoint}, {"status", "failed"}, {"error", error}};
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/model/gpt_config.h"
+#include "harness/error.h"
 #include "harness/measure/repetitions.h"
 #include "harness/record/record.h"
 #include "harness/subject/subject.h"
@@ -28,6 +29,9 @@ struct CaseFacts {
 
 /// A case that ran. status "ok"
 Json case_json(const CaseFacts& facts);
+
+/// How a case that ran counts: disagree where the outputs do, failed where the measurement is INVALID; the worse of both.
+ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement);
 
 /// A case that did not. status "failed"
 Json failed_case_json(const Case& cell, const std::string& checkpoint, const Json& error);

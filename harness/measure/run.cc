@@ -177,8 +177,7 @@ class ConfigRun {
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
     cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info, m.measurement, agreement});
-    if (agreement.verdict == Verdict::disagree) code_ = worse(code_, ExitCode::disagree);
-    if (!m.measurement.invalid.empty()) code_ = worse(code_, ExitCode::failed);
+    code_ = worse(code_, code_of_case(m.measurement, agreement));
   }
 
   /// Writes the exception in flight down as the outcome of a case.

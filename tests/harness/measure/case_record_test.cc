@@ -117,6 +117,22 @@ TEST_CASE("an invalid measurement's record says why") {
   CHECK(cell["paths"]["naive"]["peak_rss_bytes_reason"] == "not here");
 }
 
+TEST_CASE("a disagreement counts as 5, an invalid measurement as 6, a tie and what nobody verified as fine") {
+  CaseMeasurement valid, invalid;
+  invalid.invalid = {"why"};
+  const auto code = [](const CaseMeasurement& m, Verdict verdict) {
+    Agreement agreement;
+    agreement.verdict = verdict;
+    return code_of_case(m, agreement);
+  };
+  CHECK(code(valid, Verdict::agree) == ExitCode::ok);
+  CHECK(code(valid, Verdict::tie) == ExitCode::ok);
+  CHECK(code(valid, Verdict::unverified) == ExitCode::ok);
+  CHECK(code(valid, Verdict::disagree) == ExitCode::disagree);
+  CHECK(code(invalid, Verdict::agree) == ExitCode::failed);
+  CHECK(code(invalid, Verdict::disagree) == ExitCode::disagree);
+}
+
 TEST_CASE("what was thrown becomes kind, message, place and exit code") {
   const auto json = [](const auto& error) { return error_json(std::make_exception_ptr(error)); };
   CHECK(json(ConfigError("a.yaml:1:2", "is wrong")) ==

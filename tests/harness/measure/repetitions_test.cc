@@ -103,6 +103,7 @@ TEST_CASE("warm-up goes on until the rolling median of both paths stands still")
   CHECK_FALSE(is_steady(rounds_of({900, 500, 100}), 0.05));  // 700, 500
   CHECK(is_steady(rounds_of({900, 100, 102, 101}), 0.05));   // 102, 101
   CHECK(is_steady(rounds_of({100, 100, 100, 300}), 0.05));   // one stall moves no median of three
+  CHECK(is_steady(rounds_of({100, 100, 100, 200, 200, 200}), 0.05));  // 200, 200: what was long ago does not count
 }
 
 TEST_CASE("a path that is still getting faster prolongs the warm-up, and its samples are warm") {

@@ -16,6 +16,7 @@ struct Bench {
   std::unique_ptr<Subject> subject, reference;
 
   explicit Bench(const std::string& dtype = "float32") {
+    set_threads(1);  // threads of a busy machine wait for each other; the model is too small to need them
     model = make_model(checkpoint, {"auto", dtype, "cpu"});
     model64 = make_model(checkpoint, {"auto", "float64", "cpu"});
     subject = make_in_process_subject(*model, nullptr);
