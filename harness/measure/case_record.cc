@@ -30,7 +30,8 @@ void put_interval(Json& object, const std::string& key, const Fact<Interval>& fa
     out["low"] = *fact->low;
     out["high"] = *fact->high;
   } else {
-    const std::string reason = fmt::format("{} repetitions carry no {:g} % interval; 6 do", fact->n, 100 * fact->confidence);
+    const std::string reason =
+        fmt::format("{} repetitions carry no {:g} % interval; 6 do", fact->n, 100 * fact->confidence);
     put_null(out, "low", reason);
     put_null(out, "high", reason);
   }
@@ -44,9 +45,9 @@ Json or_null(const std::optional<T>& value) {
 }
 
 Json sample_json(const Sample& s) {
-  return {{"repetition", s.repetition},   {"order", s.order},   {"e2e_ns", s.e2e_ns},
-          {"ttft_ns", s.ttft_ns},         {"prefill_ns", s.prefill_ns}, {"sampling_ns", s.sampling_ns},
-          {"itl_ns", s.itl_ns},           {"cpu_ns", s.cpu_ns}, {"context_switches", s.context_switches}};
+  return {{"repetition", s.repetition}, {"order", s.order},           {"e2e_ns", s.e2e_ns},
+          {"ttft_ns", s.ttft_ns},       {"prefill_ns", s.prefill_ns}, {"sampling_ns", s.sampling_ns},
+          {"itl_ns", s.itl_ns},         {"cpu_ns", s.cpu_ns},         {"context_switches", s.context_switches}};
 }
 
 Json samples_json(const std::vector<Sample>& samples) {
@@ -57,7 +58,8 @@ Json samples_json(const std::vector<Sample>& samples) {
 
 Json percentiles_json(const std::vector<double>& gaps) {
   Json out = Json::object();
-  for (const auto& [name, q] : {std::pair("p50", 0.5), std::pair("p90", 0.9), std::pair("p95", 0.95), std::pair("p99", 0.99)}) {
+  for (const auto& [name, q] :
+       {std::pair("p50", 0.5), std::pair("p90", 0.9), std::pair("p95", 0.95), std::pair("p99", 0.99)}) {
     if (const auto value = quantile(gaps, q)) {
       out[name] = ns(*value);
     } else {
@@ -111,7 +113,8 @@ Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer) {
 }
 
 Json agreement_json(const Agreement& a) {
-  Json tokens = {{"rows", a.rows}, {"identical_rows", a.identical_rows}, {"flips", a.flips}, {"first_divergence", nullptr}};
+  Json tokens = {
+      {"rows", a.rows}, {"identical_rows", a.identical_rows}, {"flips", a.flips}, {"first_divergence", nullptr}};
   if (a.first_divergence) {
     const Flip& flip = *a.first_divergence;
     Json& out = tokens["first_divergence"] = {{"row", flip.row},
@@ -129,8 +132,9 @@ Json agreement_json(const Agreement& a) {
   }
   Json out = {{"verdict", to_string(a.verdict)}, {"explanation", a.explanation}, {"tokens", tokens}};
   if (a.logits) {
-    out["logits"] = {{"positions", a.logits->positions}, {"max_abs", a.logits->max_abs},       {"kl_mean", a.logits->kl_mean},
-                     {"kl_max", a.logits->kl_max},       {"same_top1", a.logits->same_top1}, {"error_ratio", a.logits->error_ratio}};
+    out["logits"] = {{"positions", a.logits->positions}, {"max_abs", a.logits->max_abs},
+                     {"kl_mean", a.logits->kl_mean},     {"kl_max", a.logits->kl_max},
+                     {"same_top1", a.logits->same_top1}, {"error_ratio", a.logits->error_ratio}};
   } else {
     put_null(out, "logits", a.explanation);
   }
@@ -224,7 +228,8 @@ Json error_json(const std::exception_ptr& error) {
   } catch (const Error& e) {
     return json(e.kind(), e.message(), e.place(), exit_code_of(e));
   } catch (const std::bad_alloc&) {
-    return json("capacity", "memory ran out; take a smaller model, fewer rows or fewer tokens", "memory", ExitCode::failed);
+    return json("capacity", "memory ran out; take a smaller model, fewer rows or fewer tokens", "memory",
+                ExitCode::failed);
   } catch (const std::exception& e) {
     const std::string text = e.what();
     return json("bug", text.substr(0, text.find('\n')), "", ExitCode::bug);  // LibTorch appends a stack trace
@@ -240,11 +245,16 @@ int64_t bytes_of(const std::string& dtype) {
 
 std::string to_string(PromptKind kind) {
   switch (kind) {
-    case PromptKind::chat: return "chat";
-    case PromptKind::text: return "text";
-    case PromptKind::tokens: return "tokens";
-    case PromptKind::file: return "file";
-    case PromptKind::synthetic: return "synthetic";
+    case PromptKind::chat:
+      return "chat";
+    case PromptKind::text:
+      return "text";
+    case PromptKind::tokens:
+      return "tokens";
+    case PromptKind::file:
+      return "file";
+    case PromptKind::synthetic:
+      return "synthetic";
   }
   throw std::logic_error("a kind of prompt without a name");
 }

@@ -30,7 +30,8 @@ struct CaseFacts {
 /// A case that ran. status "ok"
 Json case_json(const CaseFacts& facts);
 
-/// How a case that ran counts: disagree where the outputs do, failed where the measurement is INVALID; the worse of both.
+/// How a case that ran counts: disagree where the outputs do, failed where the measurement is INVALID; the worse of
+/// both.
 ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement);
 
 /// A case that did not. status "failed"

@@ -21,8 +21,9 @@ Checkpoint open_checkpoint(const CheckpointSpec& spec) {
 }
 
 Json dims_json(const ModelDims& dims) {
-  Json out = {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size}, {"n_layer", dims.n_layer},
-              {"n_head", dims.n_head},             {"n_kv_head", dims.n_kv_head},   {"n_embd", dims.n_embd}};
+  Json out = {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size},
+              {"n_layer", dims.n_layer},           {"n_head", dims.n_head},
+              {"n_kv_head", dims.n_kv_head},       {"n_embd", dims.n_embd}};
   out["window_pattern"] = dims.window_pattern ? Json(*dims.window_pattern) : Json(nullptr);
   return out;
 }
@@ -34,9 +35,10 @@ std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   if (dir.empty()) return std::nullopt;
   Tokenizer tokenizer = Tokenizer::load(dir);
   if (tokenizer.vocab_size() != checkpoint.dims.vocab_size) {
-    throw TokenizerError(dir.string(), fmt::format("holds {} tokens, the checkpoint's vocab_size is {}; put the tokenizer it was "
-                                                   "trained with beside it, or move this folder away to run on token ids",
-                                                   tokenizer.vocab_size(), checkpoint.dims.vocab_size));
+    throw TokenizerError(dir.string(),
+                         fmt::format("holds {} tokens, the checkpoint's vocab_size is {}; put the tokenizer it was "
+                                     "trained with beside it, or move this folder away to run on token ids",
+                                     tokenizer.vocab_size(), checkpoint.dims.vocab_size));
   }
   return tokenizer;
 }

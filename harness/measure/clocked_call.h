@@ -21,7 +21,7 @@ struct Sample {
   std::vector<int64_t> itl_ns;  // gaps between consecutive steps; gap i ends with the token at depth P + i + 1
   int64_t cpu_ns = 0, context_switches = 0;  // of the whole call, the return included
 
-  int64_t decode_ns() const;            // sum of the gaps
+  int64_t decode_ns() const;  // sum of the gaps
   int64_t decode_sampling_ns() const { return sampling_ns - (ttft_ns - prefill_ns); }
 };
 
@@ -29,9 +29,9 @@ struct Sample {
 struct ClockedCall {
   Sample sample;
   GenerationResult result;
-  std::vector<TokenStream> streams;    // per row, terminal tokens included
-  int64_t prefill_positions = 0;       // pushed through the model by the first forward
-  int64_t observed_forwards = 0;       // positions of all forwards, as they were announced
+  std::vector<TokenStream> streams;  // per row, terminal tokens included
+  int64_t prefill_positions = 0;     // pushed through the model by the first forward
+  int64_t observed_forwards = 0;     // positions of all forwards, as they were announced
 };
 
 /// Runs one generation. throws what the subject throws

@@ -32,11 +32,14 @@ Fact<Summary> over(const std::vector<Sample>& samples, const std::function<doubl
 }
 
 /// amount / time, per second.
-Fact<Summary> rate(const std::vector<Sample>& samples, int64_t amount, const std::function<int64_t(const Sample&)>& time_ns) {
+Fact<Summary> rate(const std::vector<Sample>& samples, int64_t amount,
+                   const std::function<int64_t(const Sample&)>& time_ns) {
   for (const Sample& sample : samples) {
     if (time_ns(sample) <= 0) return Fact<Summary>::unknown("the clock did not advance in one of the repetitions");
   }
-  return over(samples, [&](const Sample& s) { return kNsPerSecond * static_cast<double>(amount) / static_cast<double>(time_ns(s)); });
+  return over(samples, [&](const Sample& s) {
+    return kNsPerSecond * static_cast<double>(amount) / static_cast<double>(time_ns(s));
+  });
 }
 
 Fact<Interval> ratio(const CaseMeasurement& m, const std::function<int64_t(const Sample&)>& time_ns) {
@@ -57,8 +60,9 @@ std::optional<std::string> reason_to_withhold(const CaseMeasurement& m, const Ag
   for (std::size_t row = 0; row < m.naive.streams.size(); ++row) {
     const std::size_t naive = m.naive.streams[row].tokens.size(), engine = m.engine.streams[row].tokens.size();
     if (naive == engine) continue;
-    return fmt::format("row {}: naive produced {} tokens, the engine {}: unequal work; `sampler.stop: off` makes it equal", row, naive,
-                       engine);
+    return fmt::format(
+        "row {}: naive produced {} tokens, the engine {}: unequal work; `sampler.stop: off` makes it equal", row, naive,
+        engine);
   }
   return std::nullopt;
 }
@@ -76,7 +80,8 @@ PathMetrics path_metrics(const PathMeasurement& m) {
   metrics.output_tok_per_s = rate(samples, produced.tokens, [](const Sample& s) { return s.e2e_ns; });
   if (produced.steps < 2) {
     const std::string reason = "one token was generated: there is no gap between tokens";
-    metrics.tpot_ns = metrics.decode_tok_per_s = metrics.decode_tok_per_s_without_sampling = Fact<Summary>::unknown(reason);
+    metrics.tpot_ns = metrics.decode_tok_per_s = metrics.decode_tok_per_s_without_sampling =
+        Fact<Summary>::unknown(reason);
   } else {
     const int64_t decoded = produced.tokens - produced.first_step;
     const auto gaps = static_cast<double>(produced.steps - 1);
@@ -85,7 +90,8 @@ PathMetrics path_metrics(const PathMeasurement& m) {
     metrics.decode_tok_per_s_without_sampling =
         rate(samples, decoded, [](const Sample& s) { return s.decode_ns() - s.decode_sampling_ns(); });
   }
-  for (const Sample& sample : samples) metrics.itl_ns.insert(metrics.itl_ns.end(), sample.itl_ns.begin(), sample.itl_ns.end());
+  for (const Sample& sample : samples)
+    metrics.itl_ns.insert(metrics.itl_ns.end(), sample.itl_ns.begin(), sample.itl_ns.end());
   return metrics;
 }
 
@@ -102,7 +108,8 @@ Speedup speedup(const CaseMeasurement& m, const Agreement& agreement) {
   return result;
 }
 
-PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt, const std::vector<int64_t>& lengths) {
+PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt,
+                     const std::vector<int64_t>& lengths) {
   const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
   const double logits = flops_per_token(config, 0, true) - flops_per_token(config, 0, false);
   std::vector<double> upto = {0};  // upto[t]: positions 0 … t - 1 without logits
@@ -118,12 +125,14 @@ PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t 
   return flops;
 }
 
-Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt, const CaseMeasurement& m) {
+Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt,
+             const CaseMeasurement& m) {
   std::vector<int64_t> lengths;
   for (const TokenStream& stream : m.engine.streams) lengths.push_back(static_cast<int64_t>(stream.tokens.size()));
   const PathFlops flops = path_flops(config, naive_logits_at_all, prompt, lengths);
   Work work;
-  work.work_ratio = static_cast<double>(m.naive.result.token_forwards) / static_cast<double>(m.engine.result.token_forwards);
+  work.work_ratio =
+      static_cast<double>(m.naive.result.token_forwards) / static_cast<double>(m.engine.result.token_forwards);
   work.ceiling = flops.naive / flops.engine;
   work.weight_bytes_read = weight_bytes_read(config, bytes_per_element, static_cast<int64_t>(lengths.size()));
   work.kv_bytes_per_token = kv_bytes_per_token(config, bytes_per_element);

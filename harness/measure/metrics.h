@@ -1,4 +1,5 @@
-// Samples to the named numbers of a path and of a case. Pure arithmetic; names and definitions are in results/README.md.
+// Samples to the named numbers of a path and of a case. Pure arithmetic; names and definitions are in
+// results/README.md.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logi
 struct PathFlops {
   double naive = 0, engine = 0;
 };
-PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt, const std::vector<int64_t>& lengths);
+PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt,
+                     const std::vector<int64_t>& lengths);
 
 }  // namespace kvproof

@@ -21,8 +21,8 @@ namespace {
 
 constexpr int64_t kCalibrationPrompt = 64;
 constexpr int64_t kCalibrationSteps = 8;
-constexpr double kWarmupRounds = 3;          // what most cases take
-constexpr double kReferenceSlowdown = 4;     // float64 against float32 on the CPU, roughly
+constexpr double kWarmupRounds = 3;       // what most cases take
+constexpr double kReferenceSlowdown = 4;  // float64 against float32 on the CPU, roughly
 
 class Fastest {
  public:
@@ -36,9 +36,10 @@ class Fastest {
 void check_capacity(const Case& cell, int64_t prompt, int64_t rotary_len) {
   const int64_t needed = prompt + cell.sampler.max_tokens - 1;
   if (needed <= rotary_len) return;
-  throw CapacityError(cell.id, fmt::format("a prompt of {} and sampler.max_tokens {} need {} positions, the rotary tables hold {}; "
-                                           "shorten one of them",
-                                           prompt, cell.sampler.max_tokens, needed, rotary_len));
+  throw CapacityError(
+      cell.id, fmt::format("a prompt of {} and sampler.max_tokens {} need {} positions, the rotary tables hold {}; "
+                           "shorten one of them",
+                           prompt, cell.sampler.max_tokens, needed, rotary_len));
 }
 
 }  // namespace
@@ -75,7 +76,9 @@ PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& con
   const PathFlops flops = path_flops(config, cell.naive.logits == "all", prompt, std::vector<int64_t>(B, N));
   const auto steps = static_cast<double>(N);
   const double one_token = flops_per_token(config, 0, true) * steps;
-  const auto seconds = [&](double work) { return steps * rate.step_s + std::max(0.0, work - one_token) / rate.flops_per_s; };
+  const auto seconds = [&](double work) {
+    return steps * rate.step_s + std::max(0.0, work - one_token) / rate.flops_per_s;
+  };
   const double naive_s = seconds(flops.naive), engine_s = seconds(flops.engine), round_s = naive_s + engine_s;
 
   const RepetitionPolicy policy;

@@ -23,8 +23,8 @@ struct PlannedCase {
 /// Opens every checkpoint, makes every prompt into tokens, checks that it fits, and times a few forwards of each model.
 ///
 /// returns  the cases in the config's order
-/// throws   the first error that a run would meet: see open_session, resolve_prompt, model_options; CapacityError, with the
-///          case's id, for prompts and max_tokens past the rotary tables
+/// throws   the first error that a run would meet: see open_session, resolve_prompt, model_options; CapacityError,
+///          with the case's id, for prompts and max_tokens past the rotary tables
 /// cost     about a second for each model, and its loading
 std::vector<PlannedCase> plan_config(const LoadedConfig& config);
 

@@ -11,8 +11,8 @@ namespace kvproof {
 class Probe {
  public:
   virtual ~Probe() = default;
-  virtual int64_t now_ns() = 0;          // monotonic
-  virtual int64_t cpu_ns() = 0;          // of all threads of this process
+  virtual int64_t now_ns() = 0;  // monotonic
+  virtual int64_t cpu_ns() = 0;  // of all threads of this process
   virtual int64_t context_switches() = 0;
   /// Clears the kernel's mark. returns why it could not, or nothing
   virtual std::string reset_peak_rss() = 0;

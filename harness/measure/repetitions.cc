@@ -76,9 +76,7 @@ class CaseClock {
  private:
   PathMeasurement& of(Path path) { return path == Path::naive ? measurement_.naive : measurement_.engine; }
 
-  ClockedCall run(Path path) {
-    return clocked_call(subject_, path, requests_[path == Path::engine], probe_);
-  }
+  ClockedCall run(Path path) { return clocked_call(subject_, path, requests_[path == Path::engine], probe_); }
 
   void invalid(const std::string& reason) {
     auto& reasons = measurement_.invalid;
@@ -90,13 +88,14 @@ class CaseClock {
     const auto prompt = static_cast<int64_t>(requests_[0].prompt.size());
     const int64_t expected = expected_forwards(path, prompt, m.streams);
     if (m.result.token_forwards != expected || observed != expected) {
-      invalid(fmt::format("{} pushed {} positions through the model ({} of them announced); rows of these lengths take {}", name,
-                          m.result.token_forwards, observed, expected));
+      invalid(
+          fmt::format("{} pushed {} positions through the model ({} of them announced); rows of these lengths take {}",
+                      name, m.result.token_forwards, observed, expected));
     }
     const int64_t prefill = path == Path::engine ? prompt : prompt * requests_[0].num_samples;
     if (m.prefill_positions != prefill) {
-      invalid(fmt::format("{}'s first forward took {} positions, the prompt has {}: something was left in its cache", name,
-                          m.prefill_positions, prefill));
+      invalid(fmt::format("{}'s first forward took {} positions, the prompt has {}: something was left in its cache",
+                          name, m.prefill_positions, prefill));
     }
   }
 
@@ -113,8 +112,9 @@ class CaseClock {
     }
     if (call.streams.size() != m.streams.size() || call.result.token_forwards != m.result.token_forwards ||
         call.prefill_positions != m.prefill_positions || call.result.kv_cache_bytes != m.result.kv_cache_bytes) {
-      invalid(fmt::format("{} did not do the same work in every repetition: {} and {} positions, {} and {} bytes of cache", name,
-                          m.result.token_forwards, call.result.token_forwards, m.result.kv_cache_bytes, call.result.kv_cache_bytes));
+      invalid(fmt::format(
+          "{} did not do the same work in every repetition: {} and {} positions, {} and {} bytes of cache", name,
+          m.result.token_forwards, call.result.token_forwards, m.result.kv_cache_bytes, call.result.kv_cache_bytes));
     }
   }
 
@@ -162,8 +162,8 @@ bool is_steady(const std::vector<Sample>& rounds, double tolerance) {
   return std::abs(now - before) <= tolerance * before;
 }
 
-CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy, Probe& probe,
-                                    const RepetitionListener& listener) {
+CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy,
+                                    Probe& probe, const RepetitionListener& listener) {
   CaseClock clock(subject, request, probe);
   if (listener) listener("first call", 0, 2, std::nullopt);
   clock.first_call(Path::engine);

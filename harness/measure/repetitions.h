@@ -13,20 +13,20 @@ namespace kvproof {
 
 /// How much to measure. The defaults are what `repetitions: auto` means.
 struct RepetitionPolicy {
-  std::optional<int64_t> repetitions;         // absent: as many as fit the budget, 3 to 12
-  int64_t least = 3, most = 12;               // 12 carries a 95 % interval from the 3rd to the 10th value
-  int64_t budget_ns = 10'000'000'000;         // of the measured repetitions
-  int64_t warmup_rounds = 2;                  // at least
-  int64_t warmup_most = 12;                   // at most, and no new round once warmup_ns is spent
+  std::optional<int64_t> repetitions;  // absent: as many as fit the budget, 3 to 12
+  int64_t least = 3, most = 12;        // 12 carries a 95 % interval from the 3rd to the 10th value
+  int64_t budget_ns = 10'000'000'000;  // of the measured repetitions
+  int64_t warmup_rounds = 2;           // at least
+  int64_t warmup_most = 12;            // at most, and no new round once warmup_ns is spent
   int64_t warmup_ns = 3'000'000'000;
-  double steady = 0.05;                       // relative change of the rolling median that counts as none
+  double steady = 0.05;  // relative change of the rolling median that counts as none
 };
 
 struct PathMeasurement {
-  Sample first_call;             // the cold one; never in a metric
-  std::vector<Sample> warmup;    // discarded, kept for who wants to see
+  Sample first_call;           // the cold one; never in a metric
+  std::vector<Sample> warmup;  // discarded, kept for who wants to see
   std::vector<Sample> samples;
-  GenerationResult result;       // of the first call; every later one must equal it
+  GenerationResult result;  // of the first call; every later one must equal it
   std::vector<TokenStream> streams;
   int64_t prefill_positions = 0;
   Fact<int64_t> peak_rss_bytes;  // during the first call
@@ -34,9 +34,9 @@ struct PathMeasurement {
 
 struct CaseMeasurement {
   PathMeasurement naive, engine;
-  bool steady = true;                    // the warm-up ended because times had settled
-  int64_t replayed_forced_tokens = 0;    // the engine's tools forced them, the naive path was given them
-  std::vector<std::string> invalid;      // why the numbers mean nothing; empty: they are good
+  bool steady = true;                  // the warm-up ended because times had settled
+  int64_t replayed_forced_tokens = 0;  // the engine's tools forced them, the naive path was given them
+  std::vector<std::string> invalid;    // why the numbers mean nothing; empty: they are good
 };
 
 /// Called before each generation: what runs ("warm-up", "repetition"), how many of how many are done, seconds to go in
@@ -46,12 +46,13 @@ using RepetitionListener =
 
 /// Measures one request on both paths.
 ///
-/// The engine's cold call comes first (it needs less memory, so its peak is its own), then the naive one, which is given
-/// the tokens that the engine's tools forced. Repetitions alternate: naive engine, engine naive, …
-/// Every call must give the tokens and the counts of the first, and count what the row lengths say; else `invalid` says so.
+/// The engine's cold call comes first (it needs less memory, so its peak is its own), then the naive one, which is
+/// given the tokens that the engine's tools forced. Repetitions alternate: naive engine, engine naive, …
+/// Every call must give the tokens and the counts of the first, and count what the row lengths say; else `invalid`
+/// says so.
 /// throws what the subject throws
-CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy, Probe& probe,
-                                    const RepetitionListener& listener = {});
+CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy,
+                                    Probe& probe, const RepetitionListener& listener = {});
 
 /// Whether the newest round changed the rolling median (of 3) by less than `tolerance`.
 bool is_steady(const std::vector<Sample>& rounds, double tolerance);

@@ -46,8 +46,9 @@ Fact<std::string> blas_name() {
 
 Json build_json() {
   const BuildInfo& b = build_info();
-  Json out = {{"version", b.version},       {"commit", b.commit},           {"dirty", b.dirty},
-              {"build_type", b.build_type}, {"compiler", b.compiler},       {"compiler_flags", b.compiler_flags},
+  Json out = {{"version", b.version},       {"commit", b.commit},
+              {"dirty", b.dirty},           {"build_type", b.build_type},
+              {"compiler", b.compiler},     {"compiler_flags", b.compiler_flags},
               {"sanitizers", b.sanitizers}, {"torch_version", b.torch_version}};
   put(out, "blas", blas_name());
   return out;
@@ -124,11 +125,13 @@ class ConfigRun {
     RepetitionPolicy policy;
     policy.repetitions = cell.run.repetitions;
     MachineProbe probe;
-    m.measurement = measure_repetitions(*m.subject, m.request, policy, probe,
-                                        [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
-                                          tell(index, begun_, stage, done, total, left);
-                                        });
-    case_warnings_.add(cell.id, case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
+    m.measurement =
+        measure_repetitions(*m.subject, m.request, policy, probe,
+                            [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
+                              tell(index, begun_, stage, done, total, left);
+                            });
+    case_warnings_.add(cell.id,
+                       case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
     return m;
   }
 
@@ -159,9 +162,10 @@ class ConfigRun {
     const CaseMeasurement& measurement = m.measurement;
     const auto subject = make_in_process_subject(reference, tokenizer);
     const std::string& level = config_.cases[m.index].run.verify;
-    return check_agreement({m.request.prompt, m.request.sampler, measurement.naive.streams, measurement.engine.streams,
-                            measurement.replayed_forced_tokens, level == "full" ? VerifyLevel::full : VerifyLevel::quick},
-                           *m.subject, *subject);
+    return check_agreement(
+        {m.request.prompt, m.request.sampler, measurement.naive.streams, measurement.engine.streams,
+         measurement.replayed_forced_tokens, level == "full" ? VerifyLevel::full : VerifyLevel::quick},
+        *m.subject, *subject);
   }
 
   void finish(const CheckpointSession& session, const Model& model, const Model* reference, const Measured& m) {
@@ -173,10 +177,13 @@ class ConfigRun {
     if (verifies(m)) {
       agreement = agreement_of(*reference, m, tokenizer);
     } else {
-      agreement = AgreementJudge({m.request.sampler, info.dtype}, m.measurement.naive.streams, m.measurement.engine.streams).verdict();
+      agreement =
+          AgreementJudge({m.request.sampler, info.dtype}, m.measurement.naive.streams, m.measurement.engine.streams)
+              .verdict();
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
-    cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info, m.measurement, agreement});
+    cases_[m.index] = case_json(
+        {cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info, m.measurement, agreement});
     code_ = worse(code_, code_of_case(m.measurement, agreement));
   }
 
@@ -229,7 +236,8 @@ RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>
   run.run();
   record["finished"] = utc_now();
   record["command"] = command;
-  record["config"] = {{"file", config.config.file.string()}, {"hash", config.hash}, {"resolved", Json::parse(config.resolved_json)}};
+  record["config"] = {
+      {"file", config.config.file.string()}, {"hash", config.hash}, {"resolved", Json::parse(config.resolved_json)}};
   record["machine"] = machine_json(facts, before, load_snapshot());
   record["checkpoints"] = run.checkpoints();
   record["cases"] = run.cases();

@@ -15,9 +15,9 @@ namespace kvproof {
 /// Where a run is.
 struct ProgressEvent {
   std::string case_id;
-  std::size_t number = 1, cases = 1;  // this is the number-th of so many cases, in the order in which they run
-  std::string stage;                  // "load", "first call", "warm-up", "repetition", "agreement"
-  int64_t done = 0, total = 0;        // of the stage; 0 of 0 where it has no steps
+  std::size_t number = 1, cases = 1;   // this is the number-th of so many cases, in the order in which they run
+  std::string stage;                   // "load", "first call", "warm-up", "repetition", "agreement"
+  int64_t done = 0, total = 0;         // of the stage; 0 of 0 where it has no steps
   std::optional<double> seconds_left;  // of the whole run, as far as can be told; absent until something was timed
 };
 
@@ -29,8 +29,9 @@ class Progress {
 };
 
 struct RunOutcome {
-  Json record;     // complete: results/README.md
-  ExitCode code;   // ok, disagree (5), failed (6: a case failed or is INVALID), usage (2), bug (70); the worst of all cases
+  Json record;  // complete: results/README.md
+  /// The worst of all cases: ok, disagree (5), failed (6: a case failed or is INVALID), usage (2), bug (70).
+  ExitCode code;
 };
 
 /// Runs all cases of a config. A case that fails does not stop the others.
@@ -40,6 +41,7 @@ struct RunOutcome {
 /// command   the words of the command line, for the record
 /// progress  may be null
 /// cost      the thread count of LibTorch is changed and put back
-RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress = nullptr);
+RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command,
+                      Progress* progress = nullptr);
 
 }  // namespace kvproof

@@ -13,12 +13,15 @@
 namespace kvproof {
 
 /// Of the program and the machine. asserts: whether assertions were compiled in
-std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts, const LoadSnapshot& before);
+std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts,
+                                              const LoadSnapshot& before);
 
 /// Of one case that ran; its name is not in them.
-std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64_t prompt_tokens, const GptConfig& config);
+std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64_t prompt_tokens,
+                                       const GptConfig& config);
 
-/// Warnings by the cases they are about, in the order in which they came: one line each, "a, b: …", "a, b, c and 2 more: …".
+/// Warnings by the cases they are about, in the order in which they came: one line each, "a, b: …", "a, b, c and 2
+/// more: …".
 class CaseWarnings {
  public:
   void add(const std::string& id, const std::vector<std::string>& warnings);

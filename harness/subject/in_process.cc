@@ -16,11 +16,16 @@ namespace {
 
 std::string dtype_name(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kDouble: return "float64";
-    case at::kFloat: return "float32";
-    case at::kBFloat16: return "bfloat16";
-    case at::kHalf: return "float16";
-    default: throw std::logic_error("a model of a dtype that no option names");
+    case at::kDouble:
+      return "float64";
+    case at::kFloat:
+      return "float32";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kHalf:
+      return "float16";
+    default:
+      throw std::logic_error("a model of a dtype that no option names");
   }
 }
 
@@ -72,8 +77,10 @@ class InProcessSubject : public Subject {
 
   SubjectInfo info() const override {
     const std::string backend = "aten";
-    return {"kvproof " + backend, backend, dtype_name(model_.dtype()), model_.device().str(), at::get_num_threads(),
-            model_.config().vocab_size, model_.config().rotary_len()};
+    return {"kvproof " + backend,        backend,
+            dtype_name(model_.dtype()),  model_.device().str(),
+            at::get_num_threads(),       model_.config().vocab_size,
+            model_.config().rotary_len()};
   }
 
   LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position) override {
@@ -106,7 +113,8 @@ class InProcessSubject : public Subject {
 
 }  // namespace
 
-std::unique_ptr<Subject> make_in_process_subject(const Model& model, const Tokenizer* tokenizer, LogitsAt naive_logits) {
+std::unique_ptr<Subject> make_in_process_subject(const Model& model, const Tokenizer* tokenizer,
+                                                 LogitsAt naive_logits) {
   return std::make_unique<InProcessSubject>(model, tokenizer, naive_logits);
 }
 

@@ -33,7 +33,9 @@ double max_distance(std::span<const double> a, std::span<const double> b) {
   return worst;
 }
 
-std::size_t argmax(std::span<const double> values) { return std::max_element(values.begin(), values.end()) - values.begin(); }
+std::size_t argmax(std::span<const double> values) {
+  return std::max_element(values.begin(), values.end()) - values.begin();
+}
 
 double log_sum_exp(std::span<const double> logits) {
   const double top = logits[argmax(logits)];
@@ -50,7 +52,9 @@ double kl_divergence(std::span<const double> p, std::span<const double> q) {
   return std::max(sum, 0.0);
 }
 
-std::string token_text(std::optional<TokenId> token) { return token ? fmt::format("token {}", *token) : "nothing, it had ended"; }
+std::string token_text(std::optional<TokenId> token) {
+  return token ? fmt::format("token {}", *token) : "nothing, it had ended";
+}
 
 std::string place(int64_t row, std::optional<int64_t> step) {
   return step ? fmt::format("row {}, step {}", row, *step) : fmt::format("row {}, inside the prompt", row);
@@ -62,10 +66,14 @@ bool earlier(const Flip& a, const Flip& b) { return std::pair(a.step, a.row) < s
 
 std::string to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::agree: return "AGREE";
-    case Verdict::tie: return "TIE";
-    case Verdict::disagree: return "DISAGREE";
-    case Verdict::unverified: return "UNVERIFIED";
+    case Verdict::agree:
+      return "AGREE";
+    case Verdict::tie:
+      return "TIE";
+    case Verdict::disagree:
+      return "DISAGREE";
+    case Verdict::unverified:
+      return "UNVERIFIED";
   }
   throw std::logic_error("a verdict without a name");
 }
@@ -76,7 +84,8 @@ std::optional<int64_t> first_difference(const TokenStream& a, const TokenStream&
   return left - a.tokens.begin();
 }
 
-AgreementJudge::AgreementJudge(AgreementSettings settings, std::vector<TokenStream> naive, std::vector<TokenStream> engine)
+AgreementJudge::AgreementJudge(AgreementSettings settings, std::vector<TokenStream> naive,
+                               std::vector<TokenStream> engine)
     : settings_(std::move(settings)), naive_(std::move(naive)), engine_(std::move(engine)) {
   if (naive_.size() != engine_.size()) throw std::invalid_argument("the paths have different numbers of rows");
   const auto token_at = [](const TokenStream& stream, int64_t step) {
@@ -105,14 +114,17 @@ bool AgreementJudge::not_comparable() const { return !scored() && settings_.samp
 void AgreementJudge::add(const JudgedPosition& p) {
   const std::size_t vocab = p.naive.size();
   const auto fits = [&](std::span<const double> logits) { return logits.empty() || logits.size() == vocab; };
-  if (vocab == 0 || p.engine.size() != vocab || p.reference.size() != vocab || !fits(p.naive_exact) || !fits(p.logic_engine)) {
+  if (vocab == 0 || p.engine.size() != vocab || p.reference.size() != vocab || !fits(p.naive_exact) ||
+      !fits(p.logic_engine)) {
     throw std::invalid_argument("logits of one position differ in length");
   }
   ++positions_;
-  for (const auto& [name, logits] : {std::pair("naive", p.naive), std::pair("naive", p.naive_exact), std::pair("engine", p.engine),
-                                     std::pair("float64 reference", p.reference), std::pair("float64 engine", p.logic_engine)}) {
+  for (const auto& [name, logits] :
+       {std::pair("naive", p.naive), std::pair("naive", p.naive_exact), std::pair("engine", p.engine),
+        std::pair("float64 reference", p.reference), std::pair("float64 engine", p.logic_engine)}) {
     if (finite(logits)) continue;
-    if (not_finite_.empty()) not_finite_ = fmt::format("the {} path's logits are not finite at {}", name, place(p.row, p.step));
+    if (not_finite_.empty())
+      not_finite_ = fmt::format("the {} path's logits are not finite at {}", name, place(p.row, p.step));
     return;
   }
   add_numbers(p);
@@ -158,8 +170,8 @@ void AgreementJudge::judge_replay(const JudgedPosition& p) {
   flip.engine_token = chosen_token(settings_.sampler, p.engine, p.row, *p.step);
   if (flip.naive_token == flip.engine_token) return;
   ++replayed_flips_;
-  const Margin margin =
-      flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, {}}, p.row, *p.step, *flip.naive_token, *flip.engine_token);
+  const Margin margin = flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, {}}, p.row, *p.step,
+                                    *flip.naive_token, *flip.engine_token);
   flip.margin = margin.margin;
   flip.allowed = margin.allowed;
   if (!margin.explained()) unexplained_.push_back(flip);
@@ -175,16 +187,18 @@ std::string AgreementJudge::broken_gate() const {
   const double float64_gate = kFloat64Gate * std::max(1.0, max_logit_);
   if (settings_.dtype == "float64") {
     if (max_abs_ <= float64_gate) return {};
-    return fmt::format("the logits differ by {:.3g}, float64 allows {:.3g}: the cache changes the result", max_abs_, float64_gate);
+    return fmt::format("the logits differ by {:.3g}, float64 allows {:.3g}: the cache changes the result", max_abs_,
+                       float64_gate);
   }
   if (is_half(settings_.dtype) && logic_error_ > float64_gate) {
-    return fmt::format("the same code in float64 differs by {:.3g}, {:.3g} is allowed: the cache changes the result", logic_error_,
-                       float64_gate);
+    return fmt::format("the same code in float64 differs by {:.3g}, {:.3g} is allowed: the cache changes the result",
+                       logic_error_, float64_gate);
   }
   const double ratio = error_ratio();
   if (ratio <= kErrorRatioGate) return {};
-  return fmt::format("the engine's logits are off by {:.3g}, {:.3g} times what {} rounding does to the naive path ({} is allowed)",
-                     engine_error_, ratio, settings_.dtype, kErrorRatioGate);
+  return fmt::format(
+      "the engine's logits are off by {:.3g}, {:.3g} times what {} rounding does to the naive path ({} is allowed)",
+      engine_error_, ratio, settings_.dtype, kErrorRatioGate);
 }
 
 /// Why the tokens say DISAGREE; empty if they do not.
@@ -196,12 +210,15 @@ std::string AgreementJudge::broken_tokens() const {
   for (const Flip& flip : all) {
     const std::string at = place(flip.row, flip.step);
     if (!flip.naive_token || !flip.engine_token) {
-      return fmt::format("{}: naive took {}, the engine {}", at, token_text(flip.naive_token), token_text(flip.engine_token));
+      return fmt::format("{}: naive took {}, the engine {}", at, token_text(flip.naive_token),
+                         token_text(flip.engine_token));
     }
-    if (!flip.margin) return fmt::format("{}: the paths took different tokens and the logits there were not compared", at);
+    if (!flip.margin)
+      return fmt::format("{}: the paths took different tokens and the logits there were not compared", at);
     if (*flip.margin > *flip.allowed) {
-      return fmt::format("{}: naive took token {}, the engine {}; the reference has them {:.3g} apart, the errors explain {:.3g}", at,
-                         *flip.naive_token, *flip.engine_token, *flip.margin, *flip.allowed);
+      return fmt::format(
+          "{}: naive took token {}, the engine {}; the reference has them {:.3g} apart, the errors explain {:.3g}", at,
+          *flip.naive_token, *flip.engine_token, *flip.margin, *flip.allowed);
     }
   }
   return {};
@@ -210,14 +227,15 @@ std::string AgreementJudge::broken_tokens() const {
 /// Why AGREE or TIE.
 std::string AgreementJudge::explain() const {
   if (!divergences_.empty() && not_comparable()) {
-    return "nanochat's two procedures draw different tokens from equal logits when top_k is set: the logits alone were judged";
+    return "nanochat's two procedures draw different tokens from equal logits when top_k is set: the logits alone were "
+           "judged";
   }
   if (!divergences_.empty() && !scored()) {
     return "tokens differ; nanochat's sampling gives them no margin to be judged by: the logits alone were judged";
   }
   if (!divergences_.empty()) {
-    return fmt::format("{} of {} rows differ, each first where two tokens were closer than the rounding errors", divergences_.size(),
-                       naive_.size());
+    return fmt::format("{} of {} rows differ, each first where two tokens were closer than the rounding errors",
+                       divergences_.size(), naive_.size());
   }
   if (replayed_flips_ > 0) {
     return fmt::format("all tokens are equal; replayed on equal tokens, rounding flips {}", replayed_flips_);
@@ -230,7 +248,8 @@ Agreement AgreementJudge::verdict() const {
   result.rows = static_cast<int64_t>(naive_.size());
   result.identical_rows = result.rows - static_cast<int64_t>(divergences_.size());
   result.flips = static_cast<int64_t>(divergences_.size()) + replayed_flips_;
-  if (!divergences_.empty()) result.first_divergence = *std::min_element(divergences_.begin(), divergences_.end(), earlier);
+  if (!divergences_.empty())
+    result.first_divergence = *std::min_element(divergences_.begin(), divergences_.end(), earlier);
   if (positions_ == 0) {
     result.explanation = fmt::format("the logits were not compared: run.verify is off; {} of {} rows have equal tokens",
                                      result.identical_rows, result.rows);

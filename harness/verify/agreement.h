@@ -29,7 +29,7 @@ struct JudgedPosition {
   int64_t row = 0;
   std::optional<int64_t> step;  // the generated token these logits chose; absent: a position inside the prompt
   std::span<const double> naive, engine, reference;  // (V) each; reference: uncached, float64
-  std::span<const double> naive_exact;   // (V) naive over the tokens up to here and no more; may be empty
+  std::span<const double> naive_exact;               // (V) naive over the tokens up to here and no more; may be empty
   std::span<const double> logic_engine;  // (V) cached, float64; empty unless the dtype is bfloat16 or float16
 };
 
@@ -37,24 +37,24 @@ struct JudgedPosition {
 struct Flip {
   int64_t row = 0, step = 0;
   std::optional<TokenId> naive_token, engine_token;  // absent: this path had already ended
-  /// In units of the score that chooses (logits / temperature): how far apart the reference has the two tokens, and what
-  /// both paths' actual errors at the two add up to. Absent where no score exists.
+  /// In units of the score that chooses (logits / temperature): how far apart the reference has the two tokens, and
+  /// what both paths' actual errors at the two add up to. Absent where no score exists.
   std::optional<double> margin, allowed;
 };
 
 struct LogitNumbers {
   int64_t positions = 0;
-  double max_abs = 0;           // naive against engine
+  double max_abs = 0;              // naive against engine
   double kl_mean = 0, kl_max = 0;  // KL(naive || engine), nats
-  double same_top1 = 0;         // share of positions, 0 … 1
-  double error_ratio = 0;       // R: the engine's worst error over the naive path's
+  double same_top1 = 0;            // share of positions, 0 … 1
+  double error_ratio = 0;          // R: the engine's worst error over the naive path's
 };
 
 struct Agreement {
   Verdict verdict = Verdict::unverified;
-  std::string explanation;      // one sentence or two, for people
+  std::string explanation;  // one sentence or two, for people
   int64_t rows = 0, identical_rows = 0;
-  int64_t flips = 0;            // steps with different choices, free-running and replayed
+  int64_t flips = 0;                     // steps with different choices, free-running and replayed
   std::optional<Flip> first_divergence;  // of the free-running rows: the earliest step, then the lowest row
   std::optional<LogitNumbers> logits;    // absent when UNVERIFIED or not finite
   int64_t replayed_forced_tokens = 0;    // forced by the engine's tools and given to the naive path as well
@@ -65,20 +65,20 @@ struct AgreementSettings {
   std::string dtype = "float32";  // of the paths under test: decides the gate
 };
 
-/// R's gate in every dtype but float64; benign 0.3 … 1.1, the smallest fault seen 270 (float32), 1.3 (bfloat16: there the
-/// float64 comparison of the same code is what counts).
+/// R's gate in every dtype but float64; benign 0.3 … 1.1, the smallest fault seen 270 (float32), 1.3 (bfloat16: there
+/// the float64 comparison of the same code is what counts).
 inline constexpr double kErrorRatioGate = 8;
 /// float64's gate, times max(1, max|logit|): benign 1e-14, the smallest fault seen 1e-5.
 inline constexpr double kFloat64Gate = 1e-10;
 
 /// Takes positions one at a time, so that no run's logits need be held at once.
 ///
-/// The verdict is DISAGREE where any of these holds: a logit that is not finite; the dtype's gate broken (float64: max abs;
-/// bfloat16 and float16: float64's gate on the same code, and R; else R); a flip whose margin the errors do not explain;
-/// streams that are equal but for their length; a divergence nobody gave the logits of. The gate comes first: a broken
-/// cache makes errors large enough to explain any flip.
-/// nanochat's sampling has no score: with a temperature, differing tokens are left to the gate, and the explanation says so
-/// (AGREE where top_k makes its two procedures draw differently anyway, else TIE).
+/// The verdict is DISAGREE where any of these holds: a logit that is not finite; the dtype's gate broken (float64: max
+/// abs; bfloat16 and float16: float64's gate on the same code, and R; else R); a flip whose margin the errors do not
+/// explain; streams that are equal but for their length; a divergence nobody gave the logits of. The gate comes first:
+/// a broken cache makes errors large enough to explain any flip.
+/// nanochat's sampling has no score: with a temperature, differing tokens are left to the gate, and the explanation
+/// says so (AGREE where top_k makes its two procedures draw differently anyway, else TIE).
 class AgreementJudge {
  public:
   /// naive, engine  free-running, one stream per row, equally many
@@ -106,9 +106,9 @@ class AgreementJudge {
 
   AgreementSettings settings_;
   std::vector<TokenStream> naive_, engine_;
-  std::vector<Flip> divergences_;         // one per row that differs, rows ascending
+  std::vector<Flip> divergences_;  // one per row that differs, rows ascending
   std::vector<Flip> unexplained_;
-  std::string not_finite_;                // where, empty if nowhere
+  std::string not_finite_;  // where, empty if nowhere
   int64_t positions_ = 0, same_top1_ = 0, replayed_flips_ = 0;
   double max_abs_ = 0, kl_sum_ = 0, kl_max_ = 0, max_logit_ = 0;
   double naive_error_ = 0, engine_error_ = 0, logic_error_ = 0;

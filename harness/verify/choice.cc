@@ -26,8 +26,9 @@ Margin harder(const Margin& a, const Margin& b) { return a.margin - a.allowed >=
 
 /// `token` was taken by the path with the logits `with`, and is none of `candidates`, those of the path with the logits
 /// `without`. Some candidate must then have passed it; the nearest of them is the one to blame rounding on.
-Margin exclusion_margin(const SamplerSettings& settings, const FlipEvidence& e, TokenId token, std::span<const double> with,
-                        std::span<const double> without, const std::vector<bool>& candidates) {
+Margin exclusion_margin(const SamplerSettings& settings, const FlipEvidence& e, TokenId token,
+                        std::span<const double> with, std::span<const double> without,
+                        const std::vector<bool>& candidates) {
   std::optional<TokenId> nearest, last;  // last: the weakest candidate, should none have passed the token
   for (TokenId other = 0; other < static_cast<TokenId>(without.size()); ++other) {
     if (!candidates[other]) continue;
@@ -72,8 +73,8 @@ TokenId chosen_token(const SamplerSettings& settings, std::span<const double> lo
   return best;
 }
 
-Margin flip_margin(const SamplerSettings& settings, const FlipEvidence& e, int64_t row, int64_t step, TokenId naive_token,
-                   TokenId engine_token) {
+Margin flip_margin(const SamplerSettings& settings, const FlipEvidence& e, int64_t row, int64_t step,
+                   TokenId naive_token, TokenId engine_token) {
   const std::span<const double> naive = e.naive_exact.empty() ? e.naive : e.naive_exact;
   const std::vector<bool> of_naive = candidates(settings, naive), of_engine = candidates(settings, e.engine);
   std::optional<Margin> excluded;

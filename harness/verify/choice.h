@@ -10,8 +10,8 @@
 
 namespace kvproof {
 
-/// Which tokens may be drawn: the top_k highest logits, ties by lowest id; all of them where nothing limits it (top_k absent
-/// or 0, or temperature 0).
+/// Which tokens may be drawn: the top_k highest logits, ties by lowest id; all of them where nothing limits it (top_k
+/// absent or 0, or temperature 0).
 std::vector<bool> candidates(const SamplerSettings& settings, std::span<const double> logits);
 
 /// The token a path with these logits takes: the candidates' largest per_row_score, the lowest id on ties.

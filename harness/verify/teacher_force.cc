@@ -47,7 +47,8 @@ struct RowTruth {
 /// The engine's run over given tokens: prefill at batch 1, replicate, one token a step; rows that end leave the batch.
 class CachedReplay {
  public:
-  CachedReplay(Subject& subject, const std::vector<TokenId>& prompt, const std::vector<TokenStream>& streams, LogitsAt prefill_at)
+  CachedReplay(Subject& subject, const std::vector<TokenId>& prompt, const std::vector<TokenStream>& streams,
+               LogitsAt prefill_at)
       : streams_(streams), capacity_(static_cast<int64_t>(prompt.size())), rows_(streams.size()) {
     for (const TokenStream& stream : streams) {
       capacity_ = std::max(capacity_, static_cast<int64_t>(prompt.size() + stream.tokens.size()));
@@ -120,8 +121,8 @@ std::vector<RowTruth> uncached_truths(const AgreementRequest& request, const std
 }
 
 /// The positions inside the prompt, which chose nothing but filled the cache.
-int64_t judge_prompt(const AgreementRequest& request, const CachedReplay& cached, const CachedReplay* logic, Subject& subject,
-                     Subject& reference, AgreementJudge& judge) {
+int64_t judge_prompt(const AgreementRequest& request, const CachedReplay& cached, const CachedReplay* logic,
+                     Subject& subject, Subject& reference, AgreementJudge& judge) {
   const auto inside = static_cast<int64_t>(request.prompt.size()) - 1;
   if (inside == 0) return 0;
   const int64_t most = std::max<int64_t>(64, kJudgedLogits / subject.info().vocab_size);
@@ -139,8 +140,9 @@ int64_t judge_prompt(const AgreementRequest& request, const CachedReplay& cached
   return inside;
 }
 
-void judge_steps(const AgreementRequest& request, const std::vector<std::vector<int64_t>>& steps, const std::vector<RowTruth>& truths,
-                 CachedReplay& cached, CachedReplay* logic, AgreementJudge& judge) {
+void judge_steps(const AgreementRequest& request, const std::vector<std::vector<int64_t>>& steps,
+                 const std::vector<RowTruth>& truths, CachedReplay& cached, CachedReplay* logic,
+                 AgreementJudge& judge) {
   const int64_t last = static_cast<int64_t>(request.prompt.size()) - 1;
   int64_t longest = 0;
   for (const auto& row : steps) longest = std::max(longest, row.empty() ? 0 : row.back() + 1);
@@ -165,8 +167,8 @@ void judge_steps(const AgreementRequest& request, const std::vector<std::vector<
 
 }  // namespace
 
-std::vector<std::vector<int64_t>> choose_steps(const std::vector<int64_t>& lengths, const std::vector<Flip>& divergences, int64_t vocab,
-                                               VerifyLevel level) {
+std::vector<std::vector<int64_t>> choose_steps(const std::vector<int64_t>& lengths,
+                                               const std::vector<Flip>& divergences, int64_t vocab, VerifyLevel level) {
   const auto rows = static_cast<int64_t>(lengths.size());
   const int64_t judged_rows = level == VerifyLevel::full ? rows : std::min(rows, kQuickRows);
   const int64_t total = std::accumulate(lengths.begin(), lengths.begin() + judged_rows, int64_t{0});

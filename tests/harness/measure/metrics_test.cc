@@ -62,7 +62,7 @@ TEST_CASE("rates count every row's tokens, rows that ended early what they made,
   CHECK(naive.prefill_tok_per_s->median == 1e9 * 30 / 1000);  // naive really pushes the prompt three times
   CHECK(engine.decode_tok_per_s->median == 1e9 * 3 / 200);    // six tokens, three of them after a prefill
   CHECK(engine.output_tok_per_s->median == 1e9 * 6 / 800);
-  CHECK(engine.tpot_ns->median == 100);                       // per step of the longest row
+  CHECK(engine.tpot_ns->median == 100);  // per step of the longest row
 }
 
 TEST_CASE("medians and extremes are those of the repetitions, warm-up and cold calls left out") {

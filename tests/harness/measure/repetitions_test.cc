@@ -98,11 +98,11 @@ TEST_CASE("a mark the kernel does not clear gives no peak, and the reason") {
 
 TEST_CASE("warm-up goes on until the rolling median of both paths stands still") {
   CHECK_FALSE(is_steady(rounds_of({100}), 0.05));
-  CHECK(is_steady(rounds_of({100, 110}), 0.05));             // medians 100, 105
-  CHECK_FALSE(is_steady(rounds_of({100, 111}), 0.05));       // 100, 105.5
-  CHECK_FALSE(is_steady(rounds_of({900, 500, 100}), 0.05));  // 700, 500
-  CHECK(is_steady(rounds_of({900, 100, 102, 101}), 0.05));   // 102, 101
-  CHECK(is_steady(rounds_of({100, 100, 100, 300}), 0.05));   // one stall moves no median of three
+  CHECK(is_steady(rounds_of({100, 110}), 0.05));                      // medians 100, 105
+  CHECK_FALSE(is_steady(rounds_of({100, 111}), 0.05));                // 100, 105.5
+  CHECK_FALSE(is_steady(rounds_of({900, 500, 100}), 0.05));           // 700, 500
+  CHECK(is_steady(rounds_of({900, 100, 102, 101}), 0.05));            // 102, 101
+  CHECK(is_steady(rounds_of({100, 100, 100, 300}), 0.05));            // one stall moves no median of three
   CHECK(is_steady(rounds_of({100, 100, 100, 200, 200, 200}), 0.05));  // 200, 200: what was long ago does not count
 }
 
@@ -166,7 +166,8 @@ TEST_CASE("tokens that change between repetitions make the case INVALID, once, w
     if (path == Path::engine) subject.engine.rows[0][2] = call == 0 ? 3 : 9;
   };
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(2), probe);
-  CHECK(m.invalid == std::vector<std::string>{"engine is not deterministic: row 0, step 2 differs between repetitions"});
+  CHECK(m.invalid ==
+        std::vector<std::string>{"engine is not deterministic: row 0, step 2 differs between repetitions"});
 }
 
 TEST_CASE("a repetition that does other work than the first makes the case INVALID") {
@@ -174,8 +175,9 @@ TEST_CASE("a repetition that does other work than the first makes the case INVAL
   ScriptedSubject subject = standard_subject(probe);
   subject.before = [&](Path, int64_t call) { subject.engine.extra_forwards = call > 4 ? 1 : 0; };
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(3), probe);
-  CHECK(m.invalid == std::vector<std::string>{
-                         "engine did not do the same work in every repetition: 12 and 13 positions, 4096 and 4096 bytes of cache"});
+  CHECK(m.invalid ==
+        std::vector<std::string>{
+            "engine did not do the same work in every repetition: 12 and 13 positions, 4096 and 4096 bytes of cache"});
 }
 
 TEST_CASE("positions that the row lengths do not explain make the case INVALID") {
@@ -183,8 +185,9 @@ TEST_CASE("positions that the row lengths do not explain make the case INVALID")
   ScriptedSubject subject = standard_subject(probe);
   subject.naive.extra_forwards = 13;  // one wasted forward after the last token
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(1), probe);
-  CHECK(m.invalid == std::vector<std::string>{
-                         "naive pushed 46 positions through the model (33 of them announced); rows of these lengths take 33"});
+  CHECK(m.invalid ==
+        std::vector<std::string>{
+            "naive pushed 46 positions through the model (33 of them announced); rows of these lengths take 33"});
 }
 
 TEST_CASE("a first forward of other than the prompt makes the case INVALID: the cache was not empty") {
@@ -193,7 +196,8 @@ TEST_CASE("a first forward of other than the prompt makes the case INVALID: the 
   subject.engine.prefill_extra = -4;  // four positions were there already
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(1), probe);
   REQUIRE(m.invalid.size() == 2);
-  CHECK(m.invalid[0] == "engine pushed 8 positions through the model (8 of them announced); rows of these lengths take 12");
+  CHECK(m.invalid[0] ==
+        "engine pushed 8 positions through the model (8 of them announced); rows of these lengths take 12");
   CHECK(m.invalid[1] == "engine's first forward took 6 positions, the prompt has 10: something was left in its cache");
 }
 
@@ -239,8 +243,8 @@ TEST_CASE("the listener hears every stage before it runs, with the time that is 
                         heard.push_back(stage + " " + std::to_string(done) + "/" + std::to_string(total));
                         last = left;
                       });
-  CHECK(heard == std::vector<std::string>{"first call 0/2", "first call 1/2", "warm-up 0/12", "warm-up 1/12", "repetition 0/3",
-                                          "repetition 1/3", "repetition 2/3"});
+  CHECK(heard == std::vector<std::string>{"first call 0/2", "first call 1/2", "warm-up 0/12", "warm-up 1/12",
+                                          "repetition 0/3", "repetition 1/3", "repetition 2/3"});
   REQUIRE(last);
   // One round: naive 3221 + 777, engine 821 + 777.
   CHECK(*last == Approx((3221 + 777 + 821 + 777) * 1e-9));

@@ -14,7 +14,8 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-const std::string kTiny = "{name: tiny, synthetic: 'd2,vocab_size=97,n_embd=64,n_head=4,n_kv_head=2,sequence_len=32,seed=3'}";
+const std::string kTiny =
+    "{name: tiny, synthetic: 'd2,vocab_size=97,n_embd=64,n_head=4,n_kv_head=2,sequence_len=32,seed=3'}";
 
 std::string demo() { return "{name: demo, base_dir: " + source_path("configs/checkpoints/demo-d4") + ", source: sft}"; }
 
@@ -42,11 +43,12 @@ class Events : public Progress {
 }  // namespace
 
 TEST_CASE("the embedded checkpoint runs from config to record: it agrees, is faster, and the record obeys its schema") {
-  const LoadedConfig config = load_text(config_text(demo(),
-                                                    "{name: speed, text: In the beginning God created, sampler: {max_tokens: 32, stop: off}},"
-                                                    "{name: tool, chat: 'What is 12 times 7?'},"
-                                                    "{name: sampled, text: And the LORD said, sampler: {temperature: 0.8, top_k: 50, num_samples: 3}}",
-                                                    "sampler: {temperature: 0, max_tokens: 24}\nrun: {repetitions: 2, threads: 1}"));
+  const LoadedConfig config = load_text(
+      config_text(demo(),
+                  "{name: speed, text: In the beginning God created, sampler: {max_tokens: 32, stop: off}},"
+                  "{name: tool, chat: 'What is 12 times 7?'},"
+                  "{name: sampled, text: And the LORD said, sampler: {temperature: 0.8, top_k: 50, num_samples: 3}}",
+                  "sampler: {temperature: 0, max_tokens: 24}\nrun: {repetitions: 2, threads: 1}"));
   const RunOutcome outcome = run_config(config, {"kvproof", "run", "x.yaml"});
   const Json& record = outcome.record;
   CHECK(schema_errors(record) == std::vector<std::string>{});
@@ -84,26 +86,29 @@ TEST_CASE("the embedded checkpoint runs from config to record: it agrees, is fas
   CHECK(tool["agreement"]["replayed_forced_tokens"] == std::count(tool["paths"]["engine"]["rows"][0]["mask"].begin(),
                                                                   tool["paths"]["engine"]["rows"][0]["mask"].end(), 0) -
                                                            static_cast<int64_t>(tool["prompt"]["tokens"].size()));
-  CHECK_THAT(tool["paths"]["naive"]["rows"][0]["text"].get<std::string>(), Contains("<|output_start|>84<|output_end|>"));
-  CHECK_THAT(tool["paths"]["engine"]["rows"][0]["completion"].get<std::string>(), Contains("12*7") && !Contains("<|output_start|>"));
+  CHECK_THAT(tool["paths"]["naive"]["rows"][0]["text"].get<std::string>(),
+             Contains("<|output_start|>84<|output_end|>"));
+  CHECK_THAT(tool["paths"]["engine"]["rows"][0]["completion"].get<std::string>(),
+             Contains("12*7") && !Contains("<|output_start|>"));
   CHECK(tool["paths"]["engine"]["rows"][0]["finish"] == "stop");
   CHECK(record["cases"][2]["paths"]["engine"]["rows"].size() == 3);
 
   REQUIRE(record["warnings"].size() >= 1);
   CHECK(std::count(record["warnings"].begin(), record["warnings"].end(),
-                   "demo/speed, demo/tool, demo/sampled: 2 repetitions carry no 95 % interval; set run.repetitions to 6 or more") == 1);
+                   "demo/speed, demo/tool, demo/sampled: 2 repetitions carry no 95 % interval; set run.repetitions to "
+                   "6 or more") == 1);
 }
 
 TEST_CASE("cases of one sweep run grouped by model and stand in the config's order") {
-  const LoadedConfig config =
-      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}, {name: b, tokens: [4]}",
-                            "sampler: {max_tokens: 4, temperature: 0}\nrun: {repetitions: 1, threads: 1}\nsweep: {run.dtype: [float64, bfloat16]}"));
+  const LoadedConfig config = load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}, {name: b, tokens: [4]}",
+                                                    "sampler: {max_tokens: 4, temperature: 0}\nrun: {repetitions: 1, "
+                                                    "threads: 1}\nsweep: {run.dtype: [float64, bfloat16]}"));
   Events events;
   const RunOutcome outcome = run_config(config, {}, &events);
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
   CHECK(ids_in(outcome.record) == std::vector<std::string>{"tiny/a/run.dtype=float64", "tiny/a/run.dtype=bfloat16",
-                                                          "tiny/b/run.dtype=float64", "tiny/b/run.dtype=bfloat16"});
+                                                           "tiny/b/run.dtype=float64", "tiny/b/run.dtype=bfloat16"});
   std::vector<std::string> dtypes, order;
   for (const Json& cell : outcome.record["cases"]) dtypes.push_back(cell["settings"]["run"]["dtype"]);
   CHECK(dtypes == std::vector<std::string>{"float64", "bfloat16", "float64", "bfloat16"});
@@ -112,8 +117,8 @@ TEST_CASE("cases of one sweep run grouped by model and stand in the config's ord
     if (event.stage == "first call" && event.done == 0) order.push_back(event.case_id);
     if (event.stage == "repetition") CHECK((event.number == 1) == !event.seconds_left.has_value());
   }
-  CHECK(order == std::vector<std::string>{"tiny/a/run.dtype=float64", "tiny/b/run.dtype=float64", "tiny/a/run.dtype=bfloat16",
-                                          "tiny/b/run.dtype=bfloat16"});
+  CHECK(order == std::vector<std::string>{"tiny/a/run.dtype=float64", "tiny/b/run.dtype=float64",
+                                          "tiny/a/run.dtype=bfloat16", "tiny/b/run.dtype=bfloat16"});
   const Json& cell = outcome.record["cases"][0];
   CHECK(cell["paths"]["engine"]["rows"][0]["text"].is_null());
   CHECK(cell["settings"]["sampler"]["stop"] == false);   // token ids
@@ -122,10 +127,11 @@ TEST_CASE("cases of one sweep run grouped by model and stand in the config's ord
 }
 
 TEST_CASE("a case that fails says why and stops no other; the exit code is the worst") {
-  const LoadedConfig config = load_text(config_text("{name: gone, base_dir: /nonexistent/kvproof}, " + kTiny,
-                                                    "{name: ids, tokens: [1, 2]}, {name: words, text: hello},"
-                                                    "{name: long, synthetic: {length: 320}, sampler: {max_tokens: 2}}",
-                                                    "sampler: {max_tokens: 2, temperature: 0}\nrun: {repetitions: 1, threads: 1}"));
+  const LoadedConfig config =
+      load_text(config_text("{name: gone, base_dir: /nonexistent/kvproof}, " + kTiny,
+                            "{name: ids, tokens: [1, 2]}, {name: words, text: hello},"
+                            "{name: long, synthetic: {length: 320}, sampler: {max_tokens: 2}}",
+                            "sampler: {max_tokens: 2, temperature: 0}\nrun: {repetitions: 1, threads: 1}"));
   const RunOutcome outcome = run_config(config, {});
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::usage);  // text without a tokenizer is the config's fault, and 2 comes before 6
@@ -143,8 +149,9 @@ TEST_CASE("a case that fails says why and stops no other; the exit code is the w
 }
 
 TEST_CASE("without verification the speed-up stands, unverified") {
-  const LoadedConfig config = load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
-                                                    "sampler: {max_tokens: 4}\nrun: {repetitions: 1, verify: off, threads: 1}"));
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
+                            "sampler: {max_tokens: 4}\nrun: {repetitions: 1, verify: off, threads: 1}"));
   const RunOutcome outcome = run_config(config, {});
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
@@ -156,9 +163,9 @@ TEST_CASE("without verification the speed-up stands, unverified") {
 }
 
 TEST_CASE("nanochat's sampling with top_k is judged by logits and fails nothing") {
-  const LoadedConfig config = load_text(
-      config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
-                  "sampler: {max_tokens: 12, temperature: 1, top_k: 5, mode: nanochat, num_samples: 2}\nrun: {repetitions: 1, threads: 1}"));
+  const LoadedConfig config = load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
+                                                    "sampler: {max_tokens: 12, temperature: 1, top_k: 5, mode: "
+                                                    "nanochat, num_samples: 2}\nrun: {repetitions: 1, threads: 1}"));
   const RunOutcome outcome = run_config(config, {});
   CHECK(outcome.code == ExitCode::ok);
   CHECK(outcome.record["cases"][0]["agreement"]["verdict"] == "AGREE");
@@ -166,8 +173,9 @@ TEST_CASE("nanochat's sampling with top_k is judged by logits and fails nothing"
 
 TEST_CASE("the thread count of a case is in its settings, and the process gets its own back") {
   const int before = set_threads(0);
-  const LoadedConfig config = load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
-                                                    "sampler: {max_tokens: 2}\nrun: {repetitions: 1}\nsweep: {run.threads: [1, 2]}"));
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
+                            "sampler: {max_tokens: 2}\nrun: {repetitions: 1}\nsweep: {run.threads: [1, 2]}"));
   const RunOutcome outcome = run_config(config, {});
   CHECK(outcome.record["cases"][0]["settings"]["run"]["threads"] == 1);
   CHECK(outcome.record["cases"][1]["settings"]["run"]["threads"] == 2);
@@ -187,8 +195,9 @@ TEST_CASE("a checkpoint that cannot tell its softcap gives a warning with the re
 }
 
 TEST_CASE("a plan lists shapes and exact work, and an estimate that grows with it") {
-  const LoadedConfig config = load_text(config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
-                                                    "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1}"));
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
+                            "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1}"));
   const auto planned = plan_config(config);
   REQUIRE(planned.size() == 2);
   CHECK(planned[0].id == "tiny/short");
@@ -213,14 +222,17 @@ TEST_CASE("a plan estimates by rates: so many steps, so many FLOPs beyond them")
 
 TEST_CASE("a plan throws the first error that the run would meet") {
   const std::string ids = "{name: a, tokens: [1, 2, 3]}";
-  CHECK_THROWS_AS(plan_config(load_text(config_text("{name: gone, base_dir: /nonexistent/kvproof}", ids, ""))), CheckpointError);
+  CHECK_THROWS_AS(plan_config(load_text(config_text("{name: gone, base_dir: /nonexistent/kvproof}", ids, ""))),
+                  CheckpointError);
   CHECK_THROWS_AS(plan_config(load_text(config_text(kTiny, "{name: a, text: hi}", "run: {threads: 1}"))), ConfigError);
   CHECK_THROWS_WITH(plan_config(load_text(config_text(kTiny, ids, "sampler: {max_tokens: 319}\nrun: {threads: 1}"))),
-                    "tiny/a: a prompt of 3 and sampler.max_tokens 319 need 321 positions, the rotary tables hold 320; shorten one of them");
+                    "tiny/a: a prompt of 3 and sampler.max_tokens 319 need 321 positions, the rotary tables hold 320; "
+                    "shorten one of them");
   CHECK_NOTHROW(plan_config(load_text(config_text(kTiny, ids, "sampler: {max_tokens: 318}\nrun: {threads: 1}"))));
 }
 
 TEST_CASE("a fault of a spec that only the checkpoint library sees is placed in the config") {
-  CHECK_THROWS_WITH(plan_config(load_text(config_text("{name: m, synthetic: 'd4,n_head=3,n_kv_head=2'}", "{name: a, tokens: [1]}", ""))),
+  CHECK_THROWS_WITH(plan_config(load_text(
+                        config_text("{name: m, synthetic: 'd4,n_head=3,n_kv_head=2'}", "{name: a, tokens: [1]}", ""))),
                     Contains(".yaml:1:") && Contains("synthetic"));
 }

@@ -31,8 +31,8 @@ struct Script {
   std::vector<std::vector<TokenId>> rows;  // generated tokens; a row that is shorter ended
   std::vector<ForcedTokens> forced;        // what its tools force, by row; empty: nothing
   int64_t prefill_ns = 0, step_ns = 0, sample_ns = 0;
-  int64_t extra_forwards = 0;              // counted beyond what rows of these lengths take
-  int64_t prefill_extra = 0;               // positions the first forward takes beyond the prompt
+  int64_t extra_forwards = 0;  // counted beyond what rows of these lengths take
+  int64_t prefill_extra = 0;   // positions the first forward takes beyond the prompt
 };
 
 class ScriptedSubject : public Subject {
@@ -93,7 +93,8 @@ class ScriptedSubject : public Subject {
  private:
   static bool is_forced(const Script& script, const GenerationRequest& request, std::size_t row, std::size_t step) {
     const auto at = static_cast<int64_t>(step);
-    return (!script.forced.empty() && script.forced[row].count(at)) || (!request.forced.empty() && request.forced[row].count(at));
+    return (!script.forced.empty() && script.forced[row].count(at)) ||
+           (!request.forced.empty() && request.forced[row].count(at));
   }
 
   ManualProbe& probe_;

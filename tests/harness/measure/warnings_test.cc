@@ -50,7 +50,8 @@ TEST_CASE("debug, assertion and sanitizer builds and a busy machine are warned o
   CHECK(environment_warnings(sanitized, true, cores(2), load_of(0)) ==
         Lines{"built with sanitizers (address,undefined): times mean nothing; measure with the release preset"});
   CHECK(environment_warnings(release(), false, cores(2), load_of(1.01)) ==
-        Lines{"the machine was busy before the run (load 1.01 on 2 cores): close other programs, or take more repetitions and read the "
+        Lines{"the machine was busy before the run (load 1.01 on 2 cores): close other programs, or take more "
+              "repetitions and read the "
               "intervals"});
 }
 
@@ -64,14 +65,17 @@ TEST_CASE("few repetitions, unsettled times and positions past the training leng
   CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy, probe);  // P 10 and 3 tokens
   CHECK(case_warnings(m, 10, config).empty());
   m.naive.samples.resize(5);
-  CHECK(case_warnings(m, 10, config) == Lines{"5 repetitions carry no 95 % interval; set run.repetitions to 6 or more"});
+  CHECK(case_warnings(m, 10, config) ==
+        Lines{"5 repetitions carry no 95 % interval; set run.repetitions to 6 or more"});
   m.naive.samples.resize(1);
   m.steady = false;
-  CHECK(case_warnings(m, 11, config) ==
-        Lines{"1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one",
-              "times had not settled when the warm-up ended; repeat on a quieter machine, or set run.repetitions higher",
-              "goes past position 13, the longest the model was trained on: its text there means little; shorten the prompt or "
-              "sampler.max_tokens if the text matters"});
+  CHECK(
+      case_warnings(m, 11, config) ==
+      Lines{"1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one",
+            "times had not settled when the warm-up ended; repeat on a quieter machine, or set run.repetitions higher",
+            "goes past position 13, the longest the model was trained on: its text there means little; shorten the "
+            "prompt or "
+            "sampler.max_tokens if the text matters"});
 }
 
 TEST_CASE("one warning about many cases is one line") {

@@ -26,8 +26,8 @@ SamplerSettings greedy() {
 }
 
 /// One position at row 0 with the given logits.
-void add(AgreementJudge& judge, std::optional<int64_t> step, const Logits& naive, const Logits& engine, const Logits& reference,
-         const Logits& exact = {}, const Logits& logic = {}) {
+void add(AgreementJudge& judge, std::optional<int64_t> step, const Logits& naive, const Logits& engine,
+         const Logits& reference, const Logits& exact = {}, const Logits& logic = {}) {
   JudgedPosition position;
   position.step = step;
   position.naive = naive;
@@ -96,7 +96,8 @@ TEST_CASE("a flip that the errors do not explain is a disagreement though the lo
   add(judge, 0, {2.0, 1.0}, {2.0 + 1e-7, 1.0}, {2.0, 1.0});
   const Agreement a = judge.verdict();
   CHECK(a.verdict == Verdict::disagree);
-  CHECK(a.explanation == "row 0, step 0: naive took token 0, the engine 1; the reference has them 1 apart, the errors explain 1e-07");
+  CHECK(a.explanation ==
+        "row 0, step 0: naive took token 0, the engine 1; the reference has them 1 apart, the errors explain 1e-07");
 }
 
 TEST_CASE("a broken cache cannot excuse its flip with its own errors") {
@@ -106,7 +107,8 @@ TEST_CASE("a broken cache cannot excuse its flip with its own errors") {
   const Agreement a = judge.verdict();
   CHECK(*a.first_divergence->margin < *a.first_divergence->allowed);
   CHECK(a.verdict == Verdict::disagree);
-  CHECK_THAT(a.explanation, Catch::Matchers::Contains("the engine's logits are off by 1.2, 6.29e+05 times what float32 rounding does"));
+  CHECK_THAT(a.explanation, Catch::Matchers::Contains(
+                                "the engine's logits are off by 1.2, 6.29e+05 times what float32 rounding does"));
 }
 
 TEST_CASE("a wrong logit at one position is a disagreement even where every token is equal") {
@@ -164,7 +166,8 @@ TEST_CASE("logits that are not finite are a disagreement that says which path an
   const auto [naive, engine, reference, text] = GENERATE(table<double, double, double, std::string>(
       {{1.0, kNaN, 1.0, "the engine path's logits are not finite at row 0, step 1"},
        {kNaN, 1.0, 1.0, "the naive path's logits are not finite at row 0, step 1"},
-       {1.0, 1.0, std::numeric_limits<double>::infinity(), "the float64 reference path's logits are not finite at row 0, step 1"}}));
+       {1.0, 1.0, std::numeric_limits<double>::infinity(),
+        "the float64 reference path's logits are not finite at row 0, step 1"}}));
   AgreementJudge judge = judge_of(sampled({0, 1}), sampled({0, 1}));
   add(judge, 0, {2.0, 1.0}, {2.0, 1.0}, {2.0, 1.0});
   add(judge, 1, {0.0, naive}, {0.0, engine}, {0.0, reference});
@@ -262,8 +265,8 @@ TEST_CASE("a sampled flip is judged by scores: logits over temperature, with the
   add(judge, 3, reference, {1.0 - 0.4e-6, second + 0.2e-6}, reference);
   const Agreement a = judge.verdict();
   CHECK(a.verdict == Verdict::tie);
-  CHECK(*a.first_divergence->margin == Approx(1e-6).epsilon(1e-5));          // 0.5e-6 / 0.5
-  CHECK(*a.first_divergence->allowed == Approx(2 * 1.1e-6).epsilon(1e-5));   // (0.4 + 0.7)e-6 / 0.5
+  CHECK(*a.first_divergence->margin == Approx(1e-6).epsilon(1e-5));         // 0.5e-6 / 0.5
+  CHECK(*a.first_divergence->allowed == Approx(2 * 1.1e-6).epsilon(1e-5));  // (0.4 + 0.7)e-6 / 0.5
 }
 
 TEST_CASE("a sampled flip with a large score margin disagrees though the logits are near") {
@@ -288,7 +291,8 @@ TEST_CASE("nanochat's sampling is judged by logits alone, and the explanation sa
   add(with_top_k, 0, logits, logits, logits);
   CHECK(with_top_k.verdict().verdict == Verdict::agree);
   CHECK(with_top_k.verdict().explanation ==
-        "nanochat's two procedures draw different tokens from equal logits when top_k is set: the logits alone were judged");
+        "nanochat's two procedures draw different tokens from equal logits when top_k is set: the logits alone were "
+        "judged");
   CHECK(with_top_k.verdict().identical_rows == 0);
 
   settings.top_k.reset();

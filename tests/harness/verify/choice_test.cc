@@ -22,7 +22,8 @@ SamplerSettings settings_of(double temperature, std::optional<int64_t> top_k = {
 /// Logits whose scores at row 0, step 0 and temperature 1 are the given ones.
 Logits with_scores(const Logits& scores) {
   Logits logits;
-  for (TokenId t = 0; t < static_cast<TokenId>(scores.size()); ++t) logits.push_back(scores[t] - gumbel_noise(5, 0, 0, t));
+  for (TokenId t = 0; t < static_cast<TokenId>(scores.size()); ++t)
+    logits.push_back(scores[t] - gumbel_noise(5, 0, 0, t));
   return logits;
 }
 
@@ -48,7 +49,8 @@ TEST_CASE("top_k leaves exactly k tokens, ties by lowest id; zero, none and more
   CHECK(candidates(settings_of(1, 2), logits) == Kept{true, false, true, false, false});
   CHECK(candidates(settings_of(1, 3), logits) == Kept{true, false, true, true, false});
   CHECK(candidates(settings_of(1, 4), logits) == Kept{true, false, true, true, true});
-  for (const auto& top_k : {std::optional<int64_t>(), std::optional<int64_t>(0), std::optional<int64_t>(5), std::optional<int64_t>(99)}) {
+  for (const auto& top_k :
+       {std::optional<int64_t>(), std::optional<int64_t>(0), std::optional<int64_t>(5), std::optional<int64_t>(99)}) {
     CHECK(candidates(settings_of(1, top_k), logits) == Kept(5, true));
   }
   CHECK(candidates(settings_of(0, 1), logits) == Kept(5, true));
@@ -57,7 +59,8 @@ TEST_CASE("top_k leaves exactly k tokens, ties by lowest id; zero, none and more
 TEST_CASE("a tie at the last place, broken by id on one path and by rounding on the other, is explained") {
   const double e = 1e-3;  // bfloat16 ties are common
   const Logits naive = {3.0, 1.0, 1.0}, engine = {3.0, 1.0 - e, 1.0}, reference = {3.0, 1.0, 1.0};
-  CHECK(flip_margin(settings_of(1, 2), {naive, engine, reference, {}}, 0, 0, 0, 2).explained());  // 2: by id no candidate of naive
+  CHECK(flip_margin(settings_of(1, 2), {naive, engine, reference, {}}, 0, 0, 0, 2)
+            .explained());  // 2: by id no candidate of naive
   CHECK(flip_margin(settings_of(1, 2), {naive, engine, reference, {}}, 0, 0, 1, 0).explained());
 }
 

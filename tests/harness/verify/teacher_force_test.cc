@@ -52,7 +52,8 @@ AgreementRequest run_both(Bench& bench, int64_t prompt, int64_t tokens, int64_t 
 
 }  // namespace
 
-TEST_CASE("the real engine agrees with the naive path in every dtype, greedy and sampled, with one row and with several") {
+TEST_CASE(
+    "the real engine agrees with the naive path in every dtype, greedy and sampled, with one row and with several") {
   const std::string dtype = GENERATE("float32", "float64", "bfloat16", "float16");
   const auto rows = GENERATE(int64_t{1}, int64_t{3});
   const double temperature = GENERATE(0.0, 0.8);
@@ -68,7 +69,8 @@ TEST_CASE("the real engine agrees with the naive path in every dtype, greedy and
   CHECK(a.logits->error_ratio <= 2);  // worst seen 0.65
 }
 
-TEST_CASE("a position shifted in decode only is a disagreement, in float32 by R and in bfloat16 by the code in float64") {
+TEST_CASE(
+    "a position shifted in decode only is a disagreement, in float32 by R and in bfloat16 by the code in float64") {
   const std::string dtype = GENERATE("float32", "bfloat16", "float64");
   Bench bench(dtype);
   const auto fault = [](StepPlan plan) {
@@ -83,7 +85,8 @@ TEST_CASE("a position shifted in decode only is a disagreement, in float32 by R 
   const Agreement a = check_agreement(request, *bench.subject, *bench.reference);
   CAPTURE(dtype, a.explanation);
   CHECK(a.verdict == Verdict::disagree);
-  if (dtype == "float32") CHECK_THAT(a.explanation, Contains("what float32 rounding does to the naive path (8 is allowed)"));
+  if (dtype == "float32")
+    CHECK_THAT(a.explanation, Contains("what float32 rounding does to the naive path (8 is allowed)"));
   if (dtype == "bfloat16") CHECK_THAT(a.explanation, Contains("the same code in float64 differs by"));
   if (dtype == "float64") CHECK_THAT(a.explanation, Contains("the logits differ by"));
 }
@@ -165,8 +168,10 @@ TEST_CASE("quick judges four rows and every first divergence, full judges all ro
   past.step = 3;
   const std::vector<int64_t> lengths = {3, 3, 0, 3, 3, 3};
   using Steps = std::vector<std::vector<int64_t>>;
-  CHECK(choose_steps(lengths, {past, late}, 100, VerifyLevel::quick) == Steps{{0, 1, 2}, {0, 1, 2}, {}, {0, 1, 2}, {}, {2}});
-  CHECK(choose_steps(lengths, {}, 100, VerifyLevel::full) == Steps{{0, 1, 2}, {0, 1, 2}, {}, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}});
+  CHECK(choose_steps(lengths, {past, late}, 100, VerifyLevel::quick) ==
+        Steps{{0, 1, 2}, {0, 1, 2}, {}, {0, 1, 2}, {}, {2}});
+  CHECK(choose_steps(lengths, {}, 100, VerifyLevel::full) ==
+        Steps{{0, 1, 2}, {0, 1, 2}, {}, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}});
 }
 
 TEST_CASE("positions beyond the memory bound are thinned evenly, the last and the divergences kept") {
