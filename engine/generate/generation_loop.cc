@@ -45,11 +45,14 @@ int64_t check_request(const GenerationRequest& request, const Model& model, cons
 
   // The last token is never pushed through the model, so it needs no position.
   const int64_t limit = config.rotary_len() - P + 1;
-  if (limit < 1 || request.max_tokens.value_or(0) > limit)
+  if (limit < 1)
+    throw CapacityError("rotary tables", fmt::format("a prompt of {} needs as many positions, the tables cover {} (10 x sequence_len {}); "
+                                                     "shorten the prompt", P, config.rotary_len(), config.sequence_len));
+  if ( request.max_tokens.value_or(0) > limit)
     throw CapacityError("rotary tables", fmt::format("a prompt of {} and max_tokens {} need {} positions, the tables cover {} "
                                                      "(10 x sequence_len {}); max_tokens can be at most {}",
                                                      P, request.max_tokens.value_or(0), P + request.max_tokens.value_or(1) - 1,
-                                                     config.rotary_len(), config.sequence_len, std::max<int64_t>(0, limit)));
+                                                     config.rotary_len(), config.sequence_len, limit));
   return request.max_tokens.value_or(limit);
 }
 

@@ -132,7 +132,7 @@ run:
   backend: auto
   dtype: auto             # float32, bfloat16, float16, float64
   device: auto            # cpu, cuda, mps
-  threads: auto
+  threads: 1              # auto: as many as LibTorch takes; small models gain nothing from a second
   repetitions: auto
   verify: quick           # full, off
 

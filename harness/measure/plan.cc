@@ -70,8 +70,8 @@ ForwardRate calibrate(const Model& model, Probe& probe) {
 PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& config, const ForwardRate& rate) {
   const int64_t N = cell.sampler.max_tokens, B = cell.sampler.num_samples;
   PlannedCase planned{cell.id, fmt::format("pp{} tg{}", prompt, N), prompt, N, B, 0, 0, 0};
-  planned.naive_token_forwards = static_cast<double>(B) * static_cast<double>(naive_token_forwards(prompt, N));
-  planned.engine_token_forwards = static_cast<double>(engine_token_forwards(prompt, N, B));
+  planned.naive_token_forwards = B * naive_token_forwards(prompt, N);
+  planned.engine_token_forwards = engine_token_forwards(prompt, N, B);
 
   const PathFlops flops = path_flops(config, cell.naive.logits == "all", prompt, std::vector<int64_t>(B, N));
   const auto steps = static_cast<double>(N);

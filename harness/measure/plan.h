@@ -16,7 +16,7 @@ struct PlannedCase {
   std::string id;
   std::string shape;  // "pp16 tg128"; rows may stop earlier
   int64_t prompt_tokens = 0, max_tokens = 0, rows = 0;
-  double naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
+  int64_t naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
   double estimated_s = 0;                                      // cold calls, warm-up, repetitions, verification
 };
 

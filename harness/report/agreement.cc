@@ -61,6 +61,11 @@ std::string error_text(const View& error) {
                      shown(error.at("message")));
 }
 
+bool rows_differ(const View& agreement) {
+  if (agreement.at("tokens").is_null()) return false;
+  return agreement.at("tokens").at("identical_rows").integer() < agreement.at("tokens").at("rows").integer();
+}
+
 void write_case(const View& one, const Layout& layout, Page& page) {
   const std::string verdict = verdict_of(one), id = shown(one.at("id"));
   const std::string begin = "  " + left(verdict, kVerdictWidth);
@@ -69,7 +74,8 @@ void write_case(const View& one, const Layout& layout, Page& page) {
   if (failed) return page.wrapped(kIndent, error_text(one.at("error")));
   page.line((fits ? page.painted(begin, ink_of(verdict)) + left(id, layout.id) : kIndent + left("", layout.id)) +
             numbers_of(one, layout));
-  if (verdict != "AGREE") page.wrapped(kIndent, shown(one.at("agreement").at("explanation")));
+  // Rows may differ and be right: then the reason belongs on the page.
+  if (verdict != "AGREE" || rows_differ(one.at("agreement"))) page.wrapped(kIndent, shown(one.at("agreement").at("explanation")));
 }
 
 }  // namespace
