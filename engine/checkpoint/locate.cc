@@ -85,7 +85,8 @@ TagFolder scan_tag(const fs::path& folder) {
   for (const auto& name : names_in(folder)) {
     if (name.rfind("meta_", 0) == 0) {
       const std::string model = "model_" + name.substr(5, name.find('.') - 5) + ".pt";
-      if (!is_filled_file(folder / model)) tag.leftovers.push_back(fmt::format("{} without {}", name, model));
+      std::error_code missing;  // an empty model says so itself, below
+      if (!fs::exists(folder / model, missing)) tag.leftovers.push_back(fmt::format("{} without {}", name, model));
     }
     const auto step = step_of(name);
     if (!step) continue;
@@ -93,8 +94,9 @@ TagFolder scan_tag(const fs::path& folder) {
     if (is_filled_file(folder / name) && is_filled_file(folder / meta))
       tag.steps.insert(*step);
     else
-      tag.leftovers.push_back(is_filled_file(folder / name) ? fmt::format("{} without {}", name, meta)
-                                                            : name + " is empty");
+      tag.leftovers.push_back(!is_filled_file(folder / name)        ? name + " is empty"
+                              : fs::exists(folder / meta, error) ? meta + " is empty"
+                                                                 : fmt::format("{} without {}", name, meta));
   }
   return tag;
 }

@@ -106,8 +106,8 @@ std::optional<uint64_t> Arguments::unsigned_integer(const std::string& name) con
   if (!value) return std::nullopt;
   uint64_t number = 0;
   if (!parse_whole(*value, &number)) {
-    throw ArgumentError(name, fmt::format("must be an integer from 0 to {}, got \"{}\"",
-                                          std::numeric_limits<uint64_t>::max(), *value));
+    throw ArgumentError(
+        name, fmt::format("must be an integer from 0 to {}, got \"{}\"", std::numeric_limits<uint64_t>::max(), *value));
   }
   return number;
 }
@@ -138,8 +138,8 @@ std::vector<int64_t> Arguments::integers(const std::string& name, int64_t low, i
   for (const auto& item : split_commas(value)) {
     int64_t number = 0;
     if (!parse_whole(item, &number) || number < low || number > high) {
-      throw ArgumentError(name, fmt::format("item {} must be an integer {}, got \"{}\"; write 1,2,3", numbers.size() + 1,
-                                            range_text(low, high), item));
+      throw ArgumentError(name, fmt::format("item {} must be an integer {}, got \"{}\"; write 1,2,3",
+                                            numbers.size() + 1, range_text(low, high), item));
     }
     numbers.push_back(number);
   }
@@ -157,7 +157,8 @@ std::vector<std::pair<std::string, std::string>> Arguments::pairs(const std::str
     for (const auto& item : split_commas(occurrence)) {
       const auto equals = item.find('=');
       if (equals == std::string::npos || equals == 0 || equals + 1 == item.size()) {
-        throw ArgumentError(name, fmt::format("expected key=value, got \"{}\"; write softcap=20,rope_base=10000", item));
+        throw ArgumentError(name,
+                            fmt::format("expected key=value, got \"{}\"; write softcap=20,rope_base=10000", item));
       }
       found.emplace_back(item.substr(0, equals), item.substr(equals + 1));
     }

@@ -1,6 +1,7 @@
 // kvproof chat: a conversation whose history stays in the cache.
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -24,10 +25,23 @@ const SamplerSettings kDefaults = {.temperature = 0.6, .top_k = 50};  // nanocha
 constexpr int64_t kDefaultMaxTokens = 256;
 
 void declare(CLI::App& app) {
-  add_value(app, "--max-tokens", "N", fmt::format("At most so many new tokens per answer; default {}", kDefaultMaxTokens));
+  add_value(app, "--max-tokens", "N",
+            fmt::format("At most so many new tokens per answer; default {}", kDefaultMaxTokens));
   add_sampler_flags(app, kDefaults);
   add_toggle(app, "--no-tools", "Leave calculator calls unanswered");
   add_model_flags(app);
+}
+
+/// Without the ASCII white space at both ends.
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n\v\f\r";
+  const auto begin = text.find_first_not_of(kSpace);
+  return begin == text.npos ? "" : std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
 }
 
 /// Reads lines from the keyboard or a pipe.
@@ -46,8 +60,7 @@ class LineReader {
       if (interrupted) std::clearerr(stdin);
       return interrupted ? Event::interrupted : Event::end;
     }
-    line->assign(buffer, static_cast<std::size_t>(length));
-    while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
+    *line = trimmed({buffer, static_cast<std::size_t>(length)});  // as nanochat's chat does
     return Event::line;
   }
 };
@@ -65,13 +78,15 @@ class Chat {
       if (Console::interactive()) console_.text("\nUser: ");
       std::string line;
       const auto event = reader_.read(&line);
-      if (event == LineReader::Event::end || line == "/quit" || line == "quit" || line == "/exit" || line == "exit") break;
+      const std::string word = lower_case(line);
+      if (event == LineReader::Event::end || word == "/quit" || word == "quit" || word == "/exit" || word == "exit")
+        break;
       if (event == LineReader::Event::interrupted) {
         InterruptGuard::rearm();
         console_.note("(/quit or the end of the input ends the chat)");
-      } else if (line == "/clear" || line == "clear") {
+      } else if (word == "/clear" || word == "clear") {
         clear();
-      } else if (line.find_first_not_of(" \t") != std::string::npos) {
+      } else if (!line.empty()) {
         answer(line);
       }
     }
@@ -107,15 +122,17 @@ class Chat {
     } catch (const Error& error) {
       // The conversation stands as before: say what was wrong and go on.
       console_.complaint(error);
-      turns_.push_back({{"user", user_text}, {"error", error_json(error.kind(), error.place(), error.message(), exit_code_of(error))}});
+      turns_.push_back({{"user", user_text},
+                        {"error", error_json(error.kind(), error.place(), error.message(), exit_code_of(error))}});
       code_ = worse(code_, exit_code_of(error));
     }
   }
 
   void report(const std::string& user_text, const ChatTurn& turn, const TimingObserver& observer) {
-    console_.note(fmt::format("[{} tokens, finish {}; {}; {} token-forwards: {} prefilled, {} decoded; {} tokens of history]",
-                              turn.tokens.size(), to_string(turn.finish), observer.summary(), turn.token_forwards,
-                              turn.prefilled, turn.token_forwards - turn.prefilled, turn.history));
+    console_.note(
+        fmt::format("[{} tokens, finish {}; {}; {} token-forwards: {} prefilled, {} decoded; {} tokens of history]",
+                    turn.tokens.size(), to_string(turn.finish), observer.summary(), turn.token_forwards, turn.prefilled,
+                    turn.token_forwards - turn.prefilled, turn.history));
     auto timing = observer.document(0);
     timing.erase("load_ns");
     turns_.push_back({{"user", user_text},
@@ -160,11 +177,17 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command chat_command() {
-  return {"chat", "Talk to a chat model; only what is new since the last turn goes through the model",
-          {"Lines from stdin are user turns; /clear forgets the conversation, /quit or the end of the input ends it, Ctrl-C",
-           "ends an answer. Turn i draws with seed + i. An answer that is cut is closed in the history as if it had ended.",
-           "A turn that fails leaves the conversation as it was; the exit code tells. JSON: {\"turns\": [...], \"load_ns\"}"},
-          {ExitCode::failed}, declare, run};
+  return {
+      "chat",
+      "Talk to a chat model; only what is new since the last turn goes through the model",
+      {"Lines from stdin are user turns; /clear forgets the conversation, /quit or the end of the input ends it, "
+       "Ctrl-C",
+       "ends an answer. Turn i draws with seed + i. An answer that is cut is closed in the history as if it had ended.",
+       "A turn that fails leaves the conversation as it was; the exit code tells. JSON: {\"turns\": [...], "
+       "\"load_ns\"}"},
+      {ExitCode::failed},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

@@ -22,8 +22,8 @@ struct GenerateFlags {
   ModelFlags model;
   PromptSpec prompt;  // its place is the flag
   bool engine = true;
-  GenerationRequest request;           // all but the prompt, stop and tools
-  std::optional<bool> stop;            // as given
+  GenerationRequest request;  // all but the prompt, stop and tools
+  std::optional<bool> stop;   // as given
   bool no_tools = false;
 };
 
@@ -31,11 +31,13 @@ void declare(CLI::App& app) {
   add_value(app, "--prompt", "TEXT", "Continue a text: <|bos|>, then the text");
   add_value(app, "--chat", "TEXT", "Answer a user: <|bos|>, one user turn, <|assistant_start|>");
   add_value(app, "--prompt-tokens", "1,2,3", "Continue these ids, as they are");
-  add_value(app, "--path", "engine|naive", "engine (default): one prefill, then the KV cache; naive: full recompute at every step");
+  add_value(app, "--path", "engine|naive",
+            "engine (default): one prefill, then the KV cache; naive: full recompute at every step");
   add_value(app, "--max-tokens", "N", fmt::format("At most so many new tokens per row; default {}", kDefaultMaxTokens));
   add_value(app, "--num-samples", "N", "Rows that share the prompt; default 1");
   add_sampler_flags(app, kDefaults);
-  add_value(app, "--stop", "on|off", "Whether <|assistant_end|> and <|bos|> end a row; default on for engine, off for naive");
+  add_value(app, "--stop", "on|off",
+            "Whether <|assistant_end|> and <|bos|> end a row; default on for engine, off for naive");
   add_toggle(app, "--no-tools", "Leave calculator calls unanswered");
   add_model_flags(app);
 }
@@ -96,8 +98,9 @@ GenerationRequest complete_request(const GenerateFlags& flags, const Session& se
   }
   const auto positions = static_cast<int64_t>(request.prompt.size()) + *request.max_tokens;
   if (positions > dims.sequence_len && positions <= session.model->config().rotary_len()) {
-    console.warn(fmt::format("{} prompt tokens and up to {} new ones go past sequence_len {}, which the model was trained for",
-                             request.prompt.size(), *request.max_tokens, dims.sequence_len));
+    console.warn(
+        fmt::format("{} prompt tokens and up to {} new ones go past sequence_len {}, which the model was trained for",
+                    request.prompt.size(), *request.max_tokens, dims.sequence_len));
   }
   return request;
 }
@@ -152,7 +155,8 @@ Json document_of(const GenerationRequest& request, const GenerationResult& resul
                     {"completion", text_or_null(tokenizer, sampled_tokens(row.tokens, row.mask))},
                     {"finish", to_string(row.finish)}});
   }
-  return {{"prompt_tokens", request.prompt}, {"rows", rows}, {"token_forwards", result.token_forwards}, {"timing", timing}};
+  return {
+      {"prompt_tokens", request.prompt}, {"rows", rows}, {"token_forwards", result.token_forwards}, {"timing", timing}};
 }
 
 ExitCode run(Call& call) {
@@ -175,8 +179,8 @@ ExitCode run(Call& call) {
 
   std::string finishes;
   for (const auto& row : result.rows) finishes += (finishes.empty() ? "" : ", ") + to_string(row.finish);
-  call.console.note(fmt::format("{} steps, finish {}; {}; {} token-forwards", result.steps, finishes, observer.summary(),
-                                result.token_forwards));
+  call.console.note(fmt::format("{} steps, finish {}; {}; {} token-forwards", result.steps, finishes,
+                                observer.summary(), result.token_forwards));
   call.console.document(document_of(request, result, tokenizer, observer.document(session.load_ns)));
   return InterruptGuard::raised() ? kInterrupted : ExitCode::ok;
 }
@@ -184,14 +188,16 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command generate_command() {
-  return {"generate",
-          "Generate from a prompt, by the KV-cached engine or by full recompute",
-          {"Text streams to stdout as it comes, without the prompt and without special tokens; with several rows each is",
-           "printed when it has ended. Without tokenizer/ it is token ids. Times leave out tokenization and printing.",
-           "JSON: {\"prompt_tokens\", \"rows\": [{\"tokens\", \"mask\", \"text\", \"completion\", \"finish\"}], \"token_forwards\", \"timing\"}"},
-          {ExitCode::failed, kInterrupted},
-          declare,
-          run};
+  return {
+      "generate",
+      "Generate from a prompt, by the KV-cached engine or by full recompute",
+      {"Text streams to stdout as it comes, without the prompt and without special tokens; with several rows each is",
+       "printed when it has ended. Without tokenizer/ it is token ids. Times leave out tokenization and printing.",
+       "JSON: {\"prompt_tokens\", \"rows\": [{\"tokens\", \"mask\", \"text\", \"completion\", \"finish\"}], "
+       "\"token_forwards\", \"timing\"}"},
+      {ExitCode::failed, kInterrupted},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

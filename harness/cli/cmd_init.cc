@@ -12,9 +12,7 @@ namespace {
 
 constexpr auto kDefaultConfig = "kvproof.yaml";
 
-void declare(CLI::App& app) {
-  add_positional(app, "FILE", fmt::format("What to write; default {}", kDefaultConfig));
-}
+void declare(CLI::App& app) { add_positional(app, "FILE", fmt::format("What to write; default {}", kDefaultConfig)); }
 
 ExitCode run(Call& call) {
   const auto file = call.arguments.text("FILE").value_or(kDefaultConfig);
@@ -37,7 +35,9 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command init_command() {
-  return {"init", "Write a config to start from; nothing is overwritten", {"JSON: {\"file\"}"}, {ExitCode::failed}, declare, run};
+  return {
+      "init", "Write a config to start from; nothing is overwritten", {"JSON: {\"file\"}"}, {ExitCode::failed}, declare,
+      run};
 }
 
 }  // namespace kvproof::cli

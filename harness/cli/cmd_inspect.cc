@@ -13,7 +13,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 void declare(CLI::App& app) {
-  add_value(app, "--depth", "N", "Context depth for FLOPs and bytes: tokens before the one that is generated; default sequence_len - 1");
+  add_value(app, "--depth", "N",
+            "Context depth for FLOPs and bytes: tokens before the one that is generated; default sequence_len - 1");
   add_model_flags(app);
 }
 
@@ -24,8 +25,12 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json
 Json window_json(int64_t window) { return window == kUnlimited ? Json() : Json(window); }
 
 Json config_json(const ModelDims& dims) {
-  return {{"sequence_len", dims.sequence_len}, {"vocab_size", dims.vocab_size}, {"n_layer", dims.n_layer},
-          {"n_head", dims.n_head},             {"n_kv_head", dims.n_kv_head},   {"n_embd", dims.n_embd},
+  return {{"sequence_len", dims.sequence_len},
+          {"vocab_size", dims.vocab_size},
+          {"n_layer", dims.n_layer},
+          {"n_head", dims.n_head},
+          {"n_kv_head", dims.n_kv_head},
+          {"n_embd", dims.n_embd},
           {"window_pattern", dims.window_pattern ? Json(*dims.window_pattern) : Json()}};
 }
 
@@ -64,25 +69,29 @@ Json describe(const Checkpoint& checkpoint, const GptConfig& config, const std::
   const auto& location = checkpoint.location;
   const bool from_files = !location.model_file.empty();
   const auto parameters = count_parameters(config);
-  return {{"checkpoint",
-           {{"name", checkpoint.name},
-            {"path", text_or_null(location.model_file.string())},
-            {"source", text_or_null(location.source)},
-            {"tag", text_or_null(location.tag)},
-            {"step", from_files ? Json(location.step) : Json()},
-            {"val_bpb", checkpoint.val_bpb ? Json(*checkpoint.val_bpb) : Json()},
-            {"guesses", location.guesses}}},
-          {"tokenizer", tokenizer ? Json{{"path", location.tokenizer_dir.string()}, {"vocab_size", tokenizer->vocab_size()}} : Json()},
-          {"config", config_json(checkpoint.dims)},
-          {"generation",
-           {{"name", config.generation}, {"reason", checkpoint.inference.reason}, {"ambiguities", checkpoint.inference.ambiguities}}},
-          {"architecture", architecture_json(config)},
-          {"parameters",
-           {{"total", parameters.total},
-            {"matmul", parameters.matmul},
-            {"embedding", parameters.embedding},
-            {"scalar", parameters.scalar}}},
-          {"cost", cost_json(config, options, depth)}};
+  return {
+      {"checkpoint",
+       {{"name", checkpoint.name},
+        {"path", text_or_null(location.model_file.string())},
+        {"source", text_or_null(location.source)},
+        {"tag", text_or_null(location.tag)},
+        {"step", from_files ? Json(location.step) : Json()},
+        {"val_bpb", checkpoint.val_bpb ? Json(*checkpoint.val_bpb) : Json()},
+        {"guesses", location.guesses}}},
+      {"tokenizer",
+       tokenizer ? Json{{"path", location.tokenizer_dir.string()}, {"vocab_size", tokenizer->vocab_size()}} : Json()},
+      {"config", config_json(checkpoint.dims)},
+      {"generation",
+       {{"name", config.generation},
+        {"reason", checkpoint.inference.reason},
+        {"ambiguities", checkpoint.inference.ambiguities}}},
+      {"architecture", architecture_json(config)},
+      {"parameters",
+       {{"total", parameters.total},
+        {"matmul", parameters.matmul},
+        {"embedding", parameters.embedding},
+        {"scalar", parameters.scalar}}},
+      {"cost", cost_json(config, options, depth)}};
 }
 
 std::string plain(const Json& value) {
@@ -141,10 +150,14 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command inspect_command() {
-  return {"inspect", "Say what a checkpoint is, why it is taken for that, and what a token costs",
-          {"A window of null is unlimited; FLOPs count a multiplication and an addition as two.",
-           "JSON: {\"checkpoint\", \"tokenizer\", \"config\", \"generation\", \"architecture\", \"parameters\", \"cost\"}"},
-          {ExitCode::failed}, declare, run};
+  return {
+      "inspect",
+      "Say what a checkpoint is, why it is taken for that, and what a token costs",
+      {"A window of null is unlimited; FLOPs count a multiplication and an addition as two.",
+       "JSON: {\"checkpoint\", \"tokenizer\", \"config\", \"generation\", \"architecture\", \"parameters\", \"cost\"}"},
+      {ExitCode::failed},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

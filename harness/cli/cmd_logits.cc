@@ -22,7 +22,8 @@ struct LogitsFlags {
 
 void declare(CLI::App& app) {
   add_value(app, "--prompt-tokens", "1,2,3", "The ids, as they are");
-  add_value(app, "--path", "engine|naive", "engine (default): through the KV cache; naive: one forward without a cache");
+  add_value(app, "--path", "engine|naive",
+            "engine (default): through the KV cache; naive: one forward without a cache");
   add_value(app, "--prefill-chunks", "5,1,4", "How the engine cuts the prompt into forwards; default one");
   add_value(app, "--out", "FILE.npy", "Where to write (T, vocab_size); its folder is made, the file replaced");
   add_model_flags(app);
@@ -79,9 +80,12 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command logits_command() {
-  return {"logits", "Write the logits of every position of a prompt to a .npy file",
+  return {"logits",
+          "Write the logits of every position of a prompt to a .npy file",
           {"float32, or float64 with --dtype float64. JSON: {\"out\", \"shape\", \"dtype\"}"},
-          {ExitCode::failed}, declare, run};
+          {ExitCode::failed},
+          declare,
+          run};
 }
 
 }  // namespace kvproof::cli

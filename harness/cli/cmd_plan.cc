@@ -22,12 +22,12 @@ nlohmann::ordered_json case_json(const PlannedCase& planned) {
 std::string table_of(const std::vector<PlannedCase>& cases) {
   std::size_t width = 4;  // of the ids
   for (const auto& each : cases) width = std::max(width, each.id.size());
-  auto text = fmt::format("{:<{}}  {:<16}  {:>4}  {:>15}  {:>15}  {:>12}\n", "case", width, "shape", "rows", "naive positions",
-                          "with the cache", "about");
+  auto text = fmt::format("{:<{}}  {:<16}  {:>4}  {:>15}  {:>15}  {:>12}\n", "case", width, "shape", "rows",
+                          "naive positions", "with the cache", "about");
   double total_s = 0;
   for (const auto& each : cases) {
     total_s += each.estimated_s;
-    text += fmt::format("{:<{}}  {:<16}  {:>4}  {:>15.0f}  {:>15.0f}  {:>12}\n", each.id, width, each.shape, each.rows,
+    text += fmt::format("{:<{}}  {:<16}  {:>4}  {:>15}  {:>15}  {:>12}\n", each.id, width, each.shape, each.rows,
                         each.naive_token_forwards, each.engine_token_forwards, duration_text(each.estimated_s));
   }
   return text + fmt::format("{} case{}, about {}; positions of one repetition, rows may stop earlier\n", cases.size(),
@@ -53,9 +53,12 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command plan_command() {
-  return {"plan", "Check a config and say what it will run and about how long that takes",
+  return {"plan",
+          "Check a config and say what it will run and about how long that takes",
           {"Opens every checkpoint and times a few forwards. JSON: {\"config\", \"cases\": [...], \"estimated_s\"}"},
-          {ExitCode::failed}, add_config_flags, run};
+          {ExitCode::failed},
+          add_config_flags,
+          run};
 }
 
 }  // namespace kvproof::cli

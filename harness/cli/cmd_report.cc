@@ -9,7 +9,9 @@
 namespace kvproof::cli {
 namespace {
 
-void declare(CLI::App& app) { add_positional(app, "RECORD", fmt::format("A file that kvproof run wrote, in {}/", kRunFolder)); }
+void declare(CLI::App& app) {
+  add_positional(app, "RECORD", fmt::format("A file that kvproof run wrote, in {}/", kRunFolder));
+}
 
 /// The table of a record; a damaged field is told with the file it stands in.
 std::string table_of(const Json& record, const std::string& file) {
@@ -31,9 +33,12 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command report_command() {
-  return {"report", "Print the table of a record again",
+  return {"report",
+          "Print the table of a record again",
           {"The exit code says whether the record could be read, not what it says. JSON: the record."},
-          {ExitCode::failed}, declare, run};
+          {ExitCode::failed},
+          declare,
+          run};
 }
 
 }  // namespace kvproof::cli

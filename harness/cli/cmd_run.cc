@@ -34,7 +34,8 @@ class ProgressLine final : public Progress {
     auto line = fmt::format("[{}/{}] {}: {}", event.number, event.cases, event.case_id, event.stage);
     if (event.total > 0) line += fmt::format(" {}/{}", event.done + 1, event.total);
     if (event.seconds_left) line += fmt::format(", {} to go", duration_text(*event.seconds_left));
-    fmt::print(stderr, "\r\033[K{}", shortened(line, Console::stderr_width() - 1));  // a wrapped line cannot be written over
+    fmt::print(stderr, "\r\033[K{}",
+               shortened(line, Console::stderr_width() - 1));  // a wrapped line cannot be written over
     std::fflush(stderr);
     shown_ = true;
   }
@@ -87,9 +88,13 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command run_command() {
-  return {"run", "Run a config: naive and engine side by side, one record, one table",
-          {"Progress on stderr where that is a terminal. A case that fails does not stop the others. JSON: the record."},
-          {ExitCode::disagree, ExitCode::failed}, declare, run};
+  return {
+      "run",
+      "Run a config: naive and engine side by side, one record, one table",
+      {"Progress on stderr where that is a terminal. A case that fails does not stop the others. JSON: the record."},
+      {ExitCode::disagree, ExitCode::failed},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

@@ -20,7 +20,8 @@ ExitCode run(Call& call) {
   const auto out = call.arguments.required("--out", "the base directory to write into");
   const auto given_tag = call.arguments.text("--tag");
   const auto step = call.arguments.integer("--step", 0, 999999).value_or(0);
-  if (given_tag && (given_tag->empty() || given_tag->find('/') != std::string::npos || *given_tag == "." || *given_tag == "..")) {
+  if (given_tag &&
+      (given_tag->empty() || given_tag->find('/') != std::string::npos || *given_tag == "." || *given_tag == "..")) {
     throw ArgumentError("--tag", fmt::format("must be the name of a folder, got \"{}\"", *given_tag));
   }
   const auto checkpoint = [&] {
@@ -46,9 +47,12 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command synthesize_command() {
-  return {"synthesize", "Write a checkpoint with made-up weights as a nanochat base directory",
+  return {"synthesize",
+          "Write a checkpoint with made-up weights as a nanochat base directory",
           {"JSON: {\"base_dir\", \"source\", \"tag\", \"step\", \"model\", \"meta\"}"},
-          {ExitCode::failed}, declare, run};
+          {ExitCode::failed},
+          declare,
+          run};
 }
 
 }  // namespace kvproof::cli

@@ -13,7 +13,9 @@
 namespace kvproof::cli {
 namespace {
 
-constexpr auto kModelFlagsNote = "Of the flags that say which model, only --base-dir matters: the tokenizer is DIR/tokenizer, and no checkpoint is needed.";
+constexpr auto kModelFlagsNote =
+    "Of the flags that say which model, only --base-dir matters: the tokenizer is DIR/tokenizer, and no checkpoint is "
+    "needed.";
 
 void declare_tokenize(CLI::App& app) {
   add_value(app, "--text", "TEXT", "What to tokenize; may be empty");
@@ -75,15 +77,21 @@ ExitCode run_detokenize(Call& call) {
 }  // namespace
 
 Command tokenize_command() {
-  return {"tokenize", "Turn text into token ids; special tokens never come out of text",
+  return {"tokenize",
+          "Turn text into token ids; special tokens never come out of text",
           {"Text: ids separated by commas, as --prompt-tokens takes them. JSON: {\"ids\": [...]}", kModelFlagsNote},
-          {ExitCode::failed}, declare_tokenize, run_tokenize};
+          {ExitCode::failed},
+          declare_tokenize,
+          run_tokenize};
 }
 
 Command detokenize_command() {
-  return {"detokenize", "Turn token ids into text; bytes that are not UTF-8 become U+FFFD",
+  return {"detokenize",
+          "Turn token ids into text; bytes that are not UTF-8 become U+FFFD",
           {"JSON: {\"text\": \"...\"}", kModelFlagsNote},
-          {ExitCode::failed}, declare_detokenize, run_detokenize};
+          {ExitCode::failed},
+          declare_detokenize,
+          run_detokenize};
 }
 
 }  // namespace kvproof::cli

@@ -18,8 +18,8 @@ struct Call {
 
 struct Command {
   std::string name;
-  std::string summary;              // one sentence
-  std::vector<std::string> notes;   // more lines of help; may be empty
+  std::string summary;               // one sentence
+  std::vector<std::string> notes;    // more lines of help; may be empty
   std::vector<ExitCode> exit_codes;  // beside 0, 2 and 70, which every command has
   void (*declare)(CLI::App& app);
   ExitCode (*run)(Call& call);

@@ -27,13 +27,15 @@ int columns_of(int terminal, int otherwise) {
 
 void write_line(std::string_view colour, std::string_view prefix, std::string_view line) {
   const bool coloured = Console::colour_on_stderr();
-  const auto text = coloured ? fmt::format("{}{}{}{}\n", colour, prefix, line, kReset) : fmt::format("{}{}\n", prefix, line);
+  const auto text =
+      coloured ? fmt::format("{}{}{}{}\n", colour, prefix, line, kReset) : fmt::format("{}{}\n", prefix, line);
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 }  // namespace
 
-nlohmann::ordered_json error_json(const std::string& kind, const std::string& place, const std::string& message, ExitCode code) {
+nlohmann::ordered_json error_json(const std::string& kind, const std::string& place, const std::string& message,
+                                  ExitCode code) {
   return {{"kind", kind}, {"message", message}, {"place", place}, {"exit_code", static_cast<int>(code)}};
 }
 

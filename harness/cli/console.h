@@ -10,7 +10,8 @@
 namespace kvproof::cli {
 
 /// {"kind", "message", "place", "exit_code"}: how every failure looks in JSON.
-nlohmann::ordered_json error_json(const std::string& kind, const std::string& place, const std::string& message, ExitCode code);
+nlohmann::ordered_json error_json(const std::string& kind, const std::string& place, const std::string& message,
+                                  ExitCode code);
 
 class Console {
  public:

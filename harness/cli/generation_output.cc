@@ -40,7 +40,8 @@ bool TimingObserver::on_step(const GenerationStep& step) {
 }
 
 nlohmann::ordered_json TimingObserver::document(int64_t load_ns) const {
-  return {{"load_ns", load_ns}, {"ttft_ns", or_null(ttft_ns_)}, {"prefill_ns", or_null(prefill_ns_)}, {"itl_ns", itl_ns_}};
+  return {
+      {"load_ns", load_ns}, {"ttft_ns", or_null(ttft_ns_)}, {"prefill_ns", or_null(prefill_ns_)}, {"itl_ns", itl_ns_}};
 }
 
 std::string TimingObserver::summary() const {

@@ -33,8 +33,8 @@ auto with_flags_as_places(F&& run) {
 
 void describe(const Checkpoint& checkpoint, Console& console) {
   if (checkpoint.location.model_file.empty()) {
-    console.note(fmt::format("checkpoint {}: synthetic, generation {}", checkpoint.name,
-                             checkpoint.architecture.generation));
+    console.note(
+        fmt::format("checkpoint {}: synthetic, generation {}", checkpoint.name, checkpoint.architecture.generation));
   } else {
     console.note(fmt::format("checkpoint {}: tag {}, step {}, val_bpb {}, generation {}",
                              checkpoint.location.model_file.string(), checkpoint.location.tag, checkpoint.location.step,
@@ -49,10 +49,12 @@ void describe(const Checkpoint& checkpoint, Console& console) {
 
 void add_model_flags(CLI::App& app) {
   add_value(app, "--base-dir", "DIR", "nanochat's base directory; default $NANOCHAT_BASE_DIR, else ~/.cache/nanochat");
-  add_value(app, "--source", "base|mid|sft|rl", "Which training stage; default the only one present, else sft, rl, mid, base");
+  add_value(app, "--source", "base|mid|sft|rl",
+            "Which training stage; default the only one present, else sft, rl, mid, base");
   add_value(app, "--tag", "TAG", "Which model; default the d<number> with the largest number");
   add_value(app, "--step", "N", "Which step; default the largest");
-  add_value(app, "--synthetic", "SPEC", "No files: a model with made-up weights, such as d4 or d4,vocab_size=2048,seed=3");
+  add_value(app, "--synthetic", "SPEC",
+            "No files: a model with made-up weights, such as d4 or d4,vocab_size=2048,seed=3");
   add_list(app, "--arch", "K=V,...", "Overrides what was inferred about the architecture, such as softcap=20");
   add_value(app, "--dtype", "DTYPE", "auto (float32 on a CPU), float32, bfloat16, float16, float64");
   add_value(app, "--device", "DEVICE", "auto, cpu, cuda, mps");
@@ -64,7 +66,8 @@ ModelFlags read_model_flags(const Arguments& arguments) {
   flags.synthetic = arguments.text("--synthetic");
   for (const auto* name : {"--base-dir", "--source", "--tag", "--step"}) {
     if (flags.synthetic && arguments.given(name)) {
-      throw ArgumentError("--synthetic", fmt::format("cannot be combined with {}; a synthetic model has no files", name));
+      throw ArgumentError("--synthetic",
+                          fmt::format("cannot be combined with {}; a synthetic model has no files", name));
     }
     if (arguments.text(name) == "") throw ArgumentError(name, "is empty; give a value or leave the flag out");
   }

@@ -28,7 +28,8 @@ std::string npy_header(const std::string& descr, const std::vector<int64_t>& sha
 
 void write_npy(const std::filesystem::path& file, const at::Tensor& tensor) {
   TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(), "write_npy takes a contiguous tensor on the CPU");
-  TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble, "write_npy takes float32 or float64");
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
+              "write_npy takes float32 or float64");
   const auto header = npy_header(tensor.scalar_type() == at::kFloat ? "f4" : "f8", tensor.sizes().vec());
   try {
     AtomicFile out(file);

@@ -18,14 +18,22 @@ constexpr int kHelpColumn = 34;
 
 std::string meaning(ExitCode code) {
   switch (code) {
-    case ExitCode::ok: return "fine";
-    case ExitCode::regression: return "a regression was confirmed";
-    case ExitCode::usage: return "the command line or the config is wrong; nothing was run";
-    case ExitCode::inconclusive: return "inconclusive";
-    case ExitCode::no_baseline: return "no baseline, or one that cannot be compared";
-    case ExitCode::disagree: return "naive and engine disagree";
-    case ExitCode::failed: return "a checkpoint, tokenizer, file, size limit or measurement failed";
-    case ExitCode::bug: return "a bug of kvproof";
+    case ExitCode::ok:
+      return "fine";
+    case ExitCode::regression:
+      return "a regression was confirmed";
+    case ExitCode::usage:
+      return "the command line or the config is wrong";
+    case ExitCode::inconclusive:
+      return "inconclusive";
+    case ExitCode::no_baseline:
+      return "no baseline, or one that cannot be compared";
+    case ExitCode::disagree:
+      return "naive and engine disagree";
+    case ExitCode::failed:
+      return "a checkpoint, tokenizer, file, size limit or measurement failed";
+    case ExitCode::bug:
+      return "a bug of kvproof";
   }
   return "interrupted";  // kInterrupted
 }
@@ -165,9 +173,10 @@ ExitCode parse_and_run(Console& console, const std::vector<std::string>& words) 
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {
-      run_command(),      plan_command(),       init_command(),   report_command(),  generate_command(),  chat_command(),
-      tokenize_command(), detokenize_command(), logits_command(), inspect_command(), synthesize_command()};
+  static const std::vector<Command> all = {run_command(),      plan_command(),       init_command(),
+                                           report_command(),   generate_command(),   chat_command(),
+                                           tokenize_command(), detokenize_command(), logits_command(),
+                                           inspect_command(),  synthesize_command()};
   return all;
 }
 

@@ -37,7 +37,8 @@ std::string version_text() {
   const auto document = version_document();
   const auto text = [&](const char* key) { return document[key].get<std::string>(); };
   std::string targets;
-  for (const auto& target : document["cpu_targets"]) targets += (targets.empty() ? "" : ", ") + target.get<std::string>();
+  for (const auto& target : document["cpu_targets"])
+    targets += (targets.empty() ? "" : ", ") + target.get<std::string>();
   return fmt::format(
       "kvproof {}\n"
       "commit     {}{}\n"

@@ -20,8 +20,8 @@ TEST_CASE("every command says what it takes and what its exit codes mean", "[pro
     const auto help = run_kvproof({command, "--help"});
     CHECK(help.code == 0);
     CHECK(help.err.empty());
-    for (const auto* said : {"--format", "Exit codes:", "\n  0    fine", "\n  2    the command line or the config is wrong",
-                             "\n  70   a bug of kvproof"}) {
+    for (const auto* said : {"--format", "Exit codes:", "\n  0    fine",
+                             "\n  2    the command line or the config is wrong", "\n  70   a bug of kvproof"}) {
       CHECK_THAT(help.out, Catch::Matchers::Contains(said));
     }
     CHECK(run_kvproof({command, "--help", "--format", "json"}).json()["help"] == help.out);

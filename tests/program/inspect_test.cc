@@ -27,11 +27,17 @@ TEST_CASE("inspect says what the embedded model is and what a token costs", "[pr
   CHECK(document["checkpoint"]["step"] == 160);
   CHECK(document["checkpoint"]["val_bpb"].is_null());
   CHECK(document["tokenizer"]["vocab_size"] == 2048);
-  CHECK(document["config"] == Json{{"sequence_len", 512}, {"vocab_size", 2048}, {"n_layer", 4}, {"n_head", 4}, {"n_kv_head", 4},
-                                   {"n_embd", 256}, {"window_pattern", "SSSL"}});
+  CHECK(document["config"] == Json{{"sequence_len", 512},
+                                   {"vocab_size", 2048},
+                                   {"n_layer", 4},
+                                   {"n_head", 4},
+                                   {"n_kv_head", 4},
+                                   {"n_embd", 256},
+                                   {"window_pattern", "SSSL"}});
   CHECK(document["generation"]["name"] == "head");
   CHECK_THAT(document["generation"]["reason"].get<std::string>(), Catch::Matchers::Contains("smear_gate.weight"));
-  CHECK(document["architecture"]["windows"] == Json{128, 128, 128, 512});  // ceil(ceil(512 / 4) / 128) · 128, then sequence_len
+  CHECK(document["architecture"]["windows"] ==
+        Json{128, 128, 128, 512});  // ceil(ceil(512 / 4) / 128) · 128, then sequence_len
   CHECK(document["architecture"]["rope_base"] == 100000.0);
   CHECK(document["architecture"]["qk_scale"] == 1.2);
   CHECK(document["architecture"]["rotary_len"] == 5120);
@@ -48,9 +54,9 @@ TEST_CASE("deeper tokens cost more, up to the windows", "[program]") {
     return inspect(demo_flags() + std::vector<std::string>{"--depth", depth})["cost"]["flops_per_token"].get<double>();
   };
   // 2 multiply-adds of 2 FLOPs for each key, head and channel: 4 · 256 per key and layer.
-  CHECK(flops("1") - flops("0") == 4 * 4 * 256);    // one more key in each of four layers
-  CHECK(flops("301") - flops("300") == 4 * 256);    // past the three short windows
-  CHECK(flops("601") - flops("600") == 0);          // past the long one too
+  CHECK(flops("1") - flops("0") == 4 * 4 * 256);  // one more key in each of four layers
+  CHECK(flops("301") - flops("300") == 4 * 256);  // past the three short windows
+  CHECK(flops("601") - flops("600") == 0);        // past the long one too
 }
 
 TEST_CASE("a checkpoint that fits two generations of the code says so, and what to try", "[program]") {
@@ -59,7 +65,8 @@ TEST_CASE("a checkpoint that fits two generations of the code says so, and what 
   CHECK_THAT(said, Catch::Matchers::Contains("softcap=20"));
   CHECK_THAT(said, Catch::Matchers::Contains("rope_table_dtype"));
   CHECK(document["architecture"]["softcap"] == 15.0);
-  const auto overridden = inspect(golden_flags("2026-02") + std::vector<std::string>{"--arch", "softcap=20,rope_table_dtype=float32"});
+  const auto overridden =
+      inspect(golden_flags("2026-02") + std::vector<std::string>{"--arch", "softcap=20,rope_table_dtype=float32"});
   CHECK(overridden["architecture"]["softcap"] == 20.0);
   CHECK(overridden["architecture"]["rope_table_dtype"] == "float32");
 }
@@ -79,7 +86,8 @@ TEST_CASE("for people inspect is lines with labels", "[program]") {
 TEST_CASE("a synthesized checkpoint is found, read and the same as the one in memory", "[program]") {
   const TempDir temp;
   const std::string spec = "d2,vocab_size=300,n_embd=64,n_head=2,n_kv_head=1,sequence_len=32,seed=3";
-  const auto written = run_kvproof({"synthesize", spec, "--out", temp / "made", "--tag", "tiny", "--step", "7", "--format", "json"});
+  const auto written =
+      run_kvproof({"synthesize", spec, "--out", temp / "made", "--tag", "tiny", "--step", "7", "--format", "json"});
   CAPTURE(written.err);
   REQUIRE(written.code == 0);
   CHECK(written.json() == Json{{"base_dir", temp / "made"},
@@ -90,7 +98,8 @@ TEST_CASE("a synthesized checkpoint is found, read and the same as the one in me
                                {"meta", temp / "made/base_checkpoints/tiny/meta_000007.json"}});
   CHECK(fs::exists(temp / "made/base_checkpoints/tiny/model_000007.pt"));
 
-  const std::vector<std::string> flags = {"generate", "--format", "json", "--prompt-tokens", "1,2,3", "--stop", "off", "--no-tools", "--max-tokens", "8"};
+  const std::vector<std::string> flags = {"generate", "--format", "json",       "--prompt-tokens", "1,2,3",
+                                          "--stop",   "off",      "--no-tools", "--max-tokens",    "8"};
   const auto from_files = run_kvproof(flags + std::vector<std::string>{"--base-dir", temp / "made"}).json();
   const auto from_memory = run_kvproof(flags + std::vector<std::string>{"--synthetic", spec}).json();
   CHECK(from_files["rows"][0]["tokens"] == from_memory["rows"][0]["tokens"]);

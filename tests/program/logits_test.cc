@@ -50,13 +50,16 @@ TEST_CASE("logits of both paths are PyTorch's, in a file that NumPy reads", "[pr
     const std::string chunks = "1,2," + std::to_string(T - 3);
     for (const auto& path : std::vector<std::vector<std::string>>{
              {"--path", "naive"}, {"--path", "engine"}, {"--path", "engine", "--prefill-chunks", chunks}}) {
-      const auto run = run_kvproof(std::vector<std::string>{"logits", "--format", "json", "--base-dir", base_dir, "--prompt-tokens",
-                                                            comma_separated(tokens), "--out", temp / "logits.npy"} + path);
+      const auto run =
+          run_kvproof(std::vector<std::string>{"logits", "--format", "json", "--base-dir", base_dir, "--prompt-tokens",
+                                               comma_separated(tokens), "--out", temp / "logits.npy"} +
+                      path);
       CAPTURE(generation, path, run.err);
       REQUIRE(run.code == 0);
       CHECK(run.json() == Json{{"out", temp / "logits.npy"}, {"shape", {T, V}}, {"dtype", "float32"}});
       const auto array = read_npy(temp / "logits.npy");
-      CHECK(array.header == "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(T) + ", " + std::to_string(V) + "), }");
+      CHECK(array.header == "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(T) + ", " +
+                                std::to_string(V) + "), }");
       const auto logits = tensor_of<float>(array, at::kFloat, T, V);
       CHECK((logits - expected).abs().max().item<float>() <= 2e-5f);  // worst seen WORST
     }
@@ -65,8 +68,10 @@ TEST_CASE("logits of both paths are PyTorch's, in a file that NumPy reads", "[pr
 
 TEST_CASE("in float64 the paths agree to the last digits, and the file is float64", "[program]") {
   const TempDir temp;
-  const std::vector<std::string> flags = {"--synthetic", "d3,vocab_size=50,n_embd=64,n_head=4,n_kv_head=2,sequence_len=40", "--dtype", "float64",
-                                          "--prompt-tokens", "3,1,4,1,5,9,2,6"};
+  const std::vector<std::string> flags = {
+      "--synthetic",     "d3,vocab_size=50,n_embd=64,n_head=4,n_kv_head=2,sequence_len=40",
+      "--dtype",         "float64",
+      "--prompt-tokens", "3,1,4,1,5,9,2,6"};
   std::vector<at::Tensor> found;
   for (const auto& path : std::vector<std::vector<std::string>>{{"--path", "naive"}, {"--prefill-chunks", "5,1,2"}}) {
     const auto run = run_kvproof(std::vector<std::string>{"logits", "--out", temp / "logits.npy"} + flags + path);

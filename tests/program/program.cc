@@ -4,9 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 namespace kvproof::testing {
 namespace fs = std::filesystem;
@@ -19,6 +23,18 @@ TempDir::TempDir() {
 TempDir::~TempDir() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+}
+
+RunOptions in_folder(const fs::path& folder) {
+  RunOptions options;
+  options.folder = folder;
+  return options;
+}
+
+RunOptions typing(const std::string& input) {
+  RunOptions options;
+  options.input = input;
+  return options;
 }
 
 std::string read_file(const fs::path& file) {
@@ -58,6 +74,18 @@ void redirect(const std::string& file, int flags, int descriptor) {
   if (opened < 0 || dup2(opened, descriptor) < 0) _exit(126);
 }
 
+void interrupt_when_it_talks(pid_t child, const std::string& out) {
+  siginfo_t ended{};
+  std::error_code ignored;
+  while (fs::file_size(out, ignored) == 0 || ignored) {
+    // Left to be collected later: this only looks.
+    if (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == child)
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  kill(child, SIGINT);
+}
+
 }  // namespace
 
 ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& options) {
@@ -86,6 +114,7 @@ ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& 
     execve(argv[0], argv.data(), envp.data());
     _exit(127);
   }
+  if (options.interrupt) interrupt_when_it_talks(child, scratch / "out");
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(scratch / "out"),
@@ -101,7 +130,10 @@ std::vector<std::string> operator+(std::vector<std::string> words, const std::ve
 
 std::string comma_separated(const std::vector<int>& ids) {
   std::string text;
-  for (const int id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  for (const int id : ids) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(id);
+  }
   return text;
 }
 

@@ -27,10 +27,14 @@ class TempDir {
 };
 
 struct RunOptions {
-  std::filesystem::path folder;              // to run in; empty: a folder of its own
-  std::string input;                         // on stdin
+  std::filesystem::path folder;                    // to run in; empty: a folder of its own
+  std::string input;                               // on stdin
   std::map<std::string, std::string> environment;  // beside the test's own; HOME is an empty folder
+  bool interrupt = false;                          // press Ctrl-C once, when the first word is on stdout
 };
+
+RunOptions in_folder(const std::filesystem::path& folder);
+RunOptions typing(const std::string& input);
 
 struct ProgramRun {
   int code = -1;  // 128 + signal where one ended it

@@ -7,7 +7,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr auto kTinyConfig = R"(checkpoints: [{name: tiny, synthetic: "d2,vocab_size=64,n_embd=32,n_head=2,sequence_len=64"}]
+constexpr auto kTinyConfig =
+    R"(checkpoints: [{name: tiny, synthetic: "d2,vocab_size=64,n_embd=32,n_head=2,sequence_len=64"}]
 prompts:
   - {name: short, synthetic: {length: 6, seed: 1}}
   - {name: ids, tokens: [1, 2, 3]}
@@ -27,7 +28,7 @@ std::vector<fs::path> files_in(const fs::path& folder) {
 TEST_CASE("run writes a record below the current folder, prints its table, and report prints the same", "[program]") {
   const TempDir temp;
   write_file_of(temp / "tiny.yaml", kTinyConfig);
-  const auto run = run_kvproof({"run", "tiny.yaml"}, {.folder = temp.path(), .input = {}, .environment = {}});
+  const auto run = run_kvproof({"run", "tiny.yaml"}, in_folder(temp.path()));
   CAPTURE(run.out, run.err);
   REQUIRE(run.code == 0);
   const auto records = files_in(temp / "results/runs");
@@ -53,8 +54,8 @@ TEST_CASE("run writes a record below the current folder, prints its table, and r
 TEST_CASE("run in JSON is the record and nothing else, and --out and --set are obeyed", "[program]") {
   const TempDir temp;
   write_file_of(temp / "tiny.yaml", kTinyConfig);
-  const auto run = run_kvproof({"run", temp / "tiny.yaml", "--format", "json", "--out", temp / "deep/record.json", "--set",
-                                "sampler.max_tokens=2", "--set", "run.verify=off"});
+  const auto run = run_kvproof({"run", temp / "tiny.yaml", "--format", "json", "--out", temp / "deep/record.json",
+                                "--set", "sampler.max_tokens=2", "--set", "run.verify=off"});
   CAPTURE(run.err);
   REQUIRE(run.code == 0);
   const auto record = run.json();
@@ -101,22 +102,23 @@ TEST_CASE("plan lists the cases, their shapes, their work and about how long the
 
 TEST_CASE("init writes a config that plan accepts, once", "[program]") {
   const TempDir temp;
-  const RunOptions here{.folder = temp.path(), .input = {}, .environment = {}};
+  const auto here = in_folder(temp.path());
   CHECK(run_kvproof({"init"}, here).out == "kvproof.yaml\n");
   const auto written = read_file(temp / "kvproof.yaml");
   CHECK(run_kvproof({"plan", "kvproof.yaml"}, here).code == 0);
   const auto again = run_kvproof({"init"}, here);
   CHECK(again.code == 2);
-  CHECK(again.err == "error: kvproof.yaml: exists already: name another file, or remove this one\n");
+  CHECK(again.err == "error: kvproof.yaml: exists already; name another file, or remove this one\n");
   CHECK(read_file(temp / "kvproof.yaml") == written);
   CHECK(run_kvproof({"init", "other.yaml"}, here).code == 0);
 }
 
 TEST_CASE("what init writes runs", "[program]") {
   const TempDir temp;
-  const RunOptions here{.folder = temp.path(), .input = {}, .environment = {}};
+  const auto here = in_folder(temp.path());
   REQUIRE(run_kvproof({"init"}, here).code == 0);
-  const auto run = run_kvproof({"run", "kvproof.yaml", "--set", "sampler.max_tokens=4", "--set", "run.repetitions=1"}, here);
+  const auto run =
+      run_kvproof({"run", "kvproof.yaml", "--set", "sampler.max_tokens=4", "--set", "run.repetitions=1"}, here);
   CAPTURE(run.out, run.err);
   CHECK(run.code == 0);
 }

@@ -41,7 +41,8 @@ TEST_CASE("text becomes nanochat's ids, from a flag and from a file, and back", 
 TEST_CASE("a tokenizer needs no checkpoint beside it", "[program]") {
   const TempDir temp;
   fs::copy(kHead + "/tokenizer", temp / "tokenizer");
-  const auto run = run_kvproof({"tokenize", "--base-dir", temp.path().string(), "--text", "In the beginning God created the heaven", "--bos"});
+  const auto run = run_kvproof(
+      {"tokenize", "--base-dir", temp.path().string(), "--text", "In the beginning God created the heaven", "--bos"});
   CHECK(run.code == 0);
   CHECK(run.out.rfind("322,73,110,260,", 0) == 0);
   CHECK(run.err.empty());

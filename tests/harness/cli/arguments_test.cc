@@ -55,7 +55,7 @@ TEST_CASE("what was not given is absent", "[harness][cli]") {
   CHECK_FALSE(arguments.text("FILE"));
   CHECK_FALSE(arguments.integer("--value", 0, 9));
   CHECK(arguments.texts("--list").empty());
-  CHECK(complaint([&] { arguments.required("FILE", "a file"); }) == "FILE: is missing: give a file");
+  CHECK(complaint([&] { arguments.required("FILE", "a file"); }) == "FILE: is missing; give a file");
 }
 
 TEST_CASE("values, lists, toggles and positionals are told apart", "[harness][cli]") {
@@ -69,14 +69,15 @@ TEST_CASE("values, lists, toggles and positionals are told apart", "[harness][cl
 
 TEST_CASE("a flag given twice is an error, not the last one wins", "[harness][cli]") {
   const CommandLine line({"--value", "1", "--value", "2"});
-  CHECK(complaint([&] { line.arguments().integer("--value", 0, 9); }) == "--value: was given 2 times: give it once");
+  CHECK(complaint([&] { line.arguments().integer("--value", 0, 9); }) == "--value: was given 2 times; give it once");
 }
 
 TEST_CASE("integers are whole words in a range", "[harness][cli]") {
   CHECK(with_value("7").integer("--value", 0, 9) == 7);
   CHECK(with_value("-3").integer("--value", -5, 9) == -3);
   for (const std::string bad : {"", "10", "-1", "1.0", "1e3", " 1", "1 ", "+1", "0x1", "one", "99999999999999999999"}) {
-    CHECK(complaint([&] { with_value(bad).integer("--value", 0, 9); }) == "--value: must be an integer from 0 to 9, got \"" + bad + "\"");
+    CHECK(complaint([&] { with_value(bad).integer("--value", 0, 9); }) ==
+          "--value: must be an integer from 0 to 9, got \"" + bad + "\"");
   }
   CHECK(with_value("18446744073709551615").unsigned_integer("--value") == 18446744073709551615u);
   CHECK(complaint([&] { with_value("-1").unsigned_integer("--value"); }) ==
@@ -87,31 +88,35 @@ TEST_CASE("numbers are finite and not too small", "[harness][cli]") {
   CHECK(with_value("0.5").number("--value", 0) == 0.5);
   CHECK(with_value("1e-3").number("--value", 0) == 1e-3);
   for (const std::string bad : {"", "-0.1", "nan", "inf", "0,5", "1x", "1e999"}) {
-    CHECK(complaint([&] { with_value(bad).number("--value", 0); }) == "--value: must be a number of at least 0, got \"" + bad + "\"");
+    CHECK(complaint([&] { with_value(bad).number("--value", 0); }) ==
+          "--value: must be a number of at least 0, got \"" + bad + "\"");
   }
 }
 
 TEST_CASE("a word is one of a few, or a near one is proposed", "[harness][cli]") {
   CHECK(with_value("naive").word("--value", {"engine", "naive"}) == "naive");
-  CHECK(complaint([&] { with_value("nave").word("--value", {"engine", "naive"}); }) ==
-        "--value: unknown value \"nave\", did you mean \"naive\"?");
-  CHECK(complaint([&] { with_value("slow").word("--value", {"engine", "naive"}); }) ==
-        "--value: unknown value \"slow\"; one of engine, naive");
+  CHECK(complaint([&] {
+          with_value("nave").word("--value", {"engine", "naive"});
+        }) == "--value: unknown value \"nave\", did you mean \"naive\"?");
+  CHECK(complaint([&] {
+          with_value("slow").word("--value", {"engine", "naive"});
+        }) == "--value: unknown value \"slow\"; one of engine, naive");
 }
 
 TEST_CASE("token ids are separated by commas, spaces around them are fine", "[harness][cli]") {
   CHECK(with_value("1,2,3").token_ids("--value") == std::vector<int32_t>{1, 2, 3});
   CHECK(with_value(" 0 , 2147483647 ").token_ids("--value") == std::vector<int32_t>{0, 2147483647});
   CHECK(complaint([&] { with_value("").token_ids("--value"); }) ==
-        "--value: is empty: give integers separated by commas, such as 1,2,3");
+        "--value: is empty; give integers separated by commas, such as 1,2,3");
   CHECK(complaint([&] { with_value("1,,3").token_ids("--value"); }) ==
         "--value: item 2 must be an integer from 0 to 2147483647, got \"\"; write 1,2,3");
   CHECK(complaint([&] { with_value("1 2").token_ids("--value"); }) ==
         "--value: item 1 must be an integer from 0 to 2147483647, got \"1 2\"; write 1,2,3");
   CHECK(complaint([&] { with_value("4294967296").token_ids("--value"); }) ==
         "--value: item 1 must be an integer from 0 to 2147483647, got \"4294967296\"; write 1,2,3");
-  CHECK(complaint([] { check_token_ids({0, 9, 10}, 10, "--ids"); }) ==
-        "--ids: token id 10 at item 3 is outside the vocabulary: ids go from 0 to 9");
+  CHECK(complaint([] {
+          check_token_ids({0, 9, 10}, 10, "--ids");
+        }) == "--ids: token id 10 at item 3 is outside the vocabulary; ids go from 0 to 9");
 }
 
 TEST_CASE("pairs come from every occurrence", "[harness][cli]") {
@@ -120,7 +125,8 @@ TEST_CASE("pairs come from every occurrence", "[harness][cli]") {
   CHECK(line.arguments().pairs("--list") == Pairs{{"a", "1"}, {"b", "2"}, {"c", "x=y"}});
   for (const std::string bad : {"", "a", "=1", "a=", "a=1,"}) {
     const CommandLine wrong({"--list", bad});
-    CHECK_THAT(complaint([&] { wrong.arguments().pairs("--list"); }), Catch::Matchers::Contains("--list: expected key=value, got \""));
+    CHECK_THAT(complaint([&] { wrong.arguments().pairs("--list"); }),
+               Catch::Matchers::Contains("--list: expected key=value, got \""));
   }
 }
 
