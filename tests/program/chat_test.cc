@@ -105,7 +105,8 @@ TEST_CASE("Ctrl-C ends an answer, not the chat", "[program]") {
 
 TEST_CASE("white space around a line is not part of it, as in nanochat's chat", "[program]") {
   const auto bare = chat("What is the capital of France?\n", {"--format", "json"}).json();
-  const auto spaced = chat("  What is the capital of France? \t \r\n \n Quit \nnever said\n", {"--format", "json"}).json();
+  const auto spaced =
+      chat("  What is the capital of France? \t \r\n \n Quit \nnever said\n", {"--format", "json"}).json();
   CHECK(bare["turns"].size() == 1);
   CHECK(spaced["turns"].size() == 1);
   CHECK(spaced["turns"][0]["tokens"] == bare["turns"][0]["tokens"]);

