@@ -8,7 +8,7 @@ using namespace kvproof::testing;
 
 namespace {
 
-// Worst seen over all eight folders: see tests/golden/README.md.
+// Worst seen over all eight folders: 8.3e-6.
 constexpr double kLogitTolerance = 2e-5;
 
 double max_abs(const at::Tensor& a, const at::Tensor& b) {
