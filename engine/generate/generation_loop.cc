@@ -48,7 +48,7 @@ int64_t check_request(const GenerationRequest& request, const Model& model, cons
   if (limit < 1)
     throw CapacityError("rotary tables", fmt::format("a prompt of {} needs as many positions, the tables cover {} (10 x sequence_len {}); "
                                                      "shorten the prompt", P, config.rotary_len(), config.sequence_len));
-  if ( request.max_tokens.value_or(0) > limit)
+  if (request.max_tokens.value_or(0) > limit)
     throw CapacityError("rotary tables", fmt::format("a prompt of {} and max_tokens {} need {} positions, the tables cover {} "
                                                      "(10 x sequence_len {}); max_tokens can be at most {}",
                                                      P, request.max_tokens.value_or(0), P + request.max_tokens.value_or(1) - 1,

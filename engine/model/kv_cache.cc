@@ -33,14 +33,18 @@ at::Tensor KVCache::keys(int64_t layer) const { return keys_.select(0, layer); }
 at::Tensor KVCache::values(int64_t layer) const { return values_.select(0, layer); }
 
 void KVCache::write(int64_t layer, const at::Tensor& keys, const at::Tensor& values, const StepPlan& plan) {
-  for (const RowPlan& row : plan.rows) {  // copying into an empty slice would silently write nothing
+  const int64_t at = plan.rows[0].write_at;
+  bool together = plan.batch == batch();  // every row's slots are the same: one copy serves all
+  for (int64_t b = 0; b < plan.batch; ++b) {
+    const RowPlan& row = plan.rows[b];
+    together &= row.cache_row == b && row.write_at == at && row.length == plan.length;
+    // Copying into an empty slice would silently write nothing.
     if (row.cache_row < 0 || row.cache_row >= batch() || row.write_at < 0 || row.write_at + row.length > capacity_)
       throw CapacityError("KV cache", fmt::format("slots [{}, {}) of row {} lie outside {} rows of {}", row.write_at,
                                                   row.write_at + row.length, row.cache_row, batch(), capacity_));
   }
   const at::Tensor all_keys = this->keys(layer), all_values = this->values(layer);  // (B, G, capacity, D)
-  if (plan.uniform() && plan.batch == batch()) {
-    const int64_t at = plan.rows[0].write_at;
+  if (together) {
     all_keys.narrow(2, at, plan.length).copy_(keys);
     all_values.narrow(2, at, plan.length).copy_(values);
     return;

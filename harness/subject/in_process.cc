@@ -4,30 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/model/dtype.h"
 #include "engine/model/model.h"
 #include "harness/subject/subject.h"
 
 namespace kvproof {
 namespace {
-
-std::string dtype_name(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kDouble:
-      return "float64";
-    case at::kFloat:
-      return "float32";
-    case at::kBFloat16:
-      return "bfloat16";
-    case at::kHalf:
-      return "float16";
-    default:
-      throw std::logic_error("a model of a dtype that no option names");
-  }
-}
 
 /// logits (rows, V) on any device, as doubles on the host.
 LogitRows to_rows(const at::Tensor& logits, int64_t first_position) {
@@ -78,7 +63,7 @@ class InProcessSubject : public Subject {
   SubjectInfo info() const override {
     const std::string backend = "aten";
     return {"kvproof " + backend,        backend,
-            dtype_name(model_.dtype()),  model_.device().str(),
+            dtype_word(model_.dtype()),  model_.device().str(),
             at::get_num_threads(),       model_.config().vocab_size,
             model_.config().rotary_len()};
   }

@@ -11,23 +11,10 @@
 
 #include "engine/error.h"
 #include "tests/support/catch.h"
+#include "tests/support/distance.h"
 
 using namespace kvproof;
 using namespace kvproof::testing;
-
-namespace {
-
-double max_abs(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double distance = std::abs(a[i] - b[i]);
-    worst = std::max(worst, std::isnan(distance) ? HUGE_VAL : distance);
-  }
-  return worst;
-}
-
-}  // namespace
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "engine/model/model.h"
+#include "tests/support/distance.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -65,16 +66,6 @@ std::vector<int64_t> all_positions(const std::vector<int32_t>& ids) {
   std::vector<int64_t> positions(ids.size());
   std::iota(positions.begin(), positions.end(), 0);
   return positions;
-}
-
-double max_abs(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double distance = std::abs(a[i] - b[i]);
-    worst = std::max(worst, std::isnan(distance) ? HUGE_VAL : distance);
-  }
-  return worst;
 }
 
 std::vector<double> row_of(const at::Tensor& matrix, int64_t i) { return values_of(matrix[i]).values; }
