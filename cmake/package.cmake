@@ -63,8 +63,10 @@ if(KVPROOF_TESTS)
   # The golden files are what Python wrote.
   find_program(SHA256SUM NAMES sha256sum gsha256sum)
   if(SHA256SUM)
-    add_test(NAME tests/golden/digests COMMAND ${SHA256SUM} --check --quiet digests.txt
-             WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/golden)
+    foreach(folder tests/golden harness/verify/vectors/generations)
+      add_test(NAME ${folder}/digests COMMAND ${SHA256SUM} --check --quiet digests.txt
+               WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/${folder})
+    endforeach()
   endif()
 
   # A ten-line project that uses the installed package.

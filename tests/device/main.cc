@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     fmt::print("skipped: no {} device is found by this LibTorch\n", device);
     return 77;
   }
-  const std::string folder = std::string(KVPROOF_SOURCE_DIR) + "/tests/golden/generations/head";
+  const std::string folder = std::string(KVPROOF_SOURCE_DIR) + "/harness/verify/vectors/generations/head";
   const Checkpoint checkpoint = load_checkpoint({.base_dir = folder});
   check_generation(checkpoint, device, folder);
   if (device == "cuda") check_logic(checkpoint, device);  // mps has no float64

@@ -19,7 +19,7 @@ constexpr auto kTokenizer = "tokenizer/tokenizer.pkl";
 using Edit = std::function<std::string(std::string)>;
 using TensorEdit = std::function<void(StateDict&)>;
 
-fs::path good_base() { return source_path("tests/golden/generations/head"); }
+fs::path good_base() { return source_path("harness/verify/vectors/generations/head"); }
 
 /// A base directory with one file changed.
 void break_file(const fs::path& base, const std::string& file, const Edit& edit) {

@@ -15,7 +15,7 @@ Json inspect(const std::vector<std::string>& words) {
 }
 
 std::vector<std::string> golden_flags(const std::string& generation) {
-  return {"--base-dir", source_path("tests/golden/generations/" + generation)};
+  return {"--base-dir", source_path("harness/verify/vectors/generations/" + generation)};
 }
 
 }  // namespace

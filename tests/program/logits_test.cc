@@ -42,7 +42,7 @@ at::Tensor tensor_of(const Array& array, at::ScalarType type, int64_t rows, int6
 TEST_CASE("logits of both paths are PyTorch's, in a file that NumPy reads", "[program]") {
   const TempDir temp;
   for (const std::string generation : {"2025-10", "2026-02", "head"}) {
-    const auto base_dir = source_path("tests/golden/generations/" + generation);
+    const auto base_dir = source_path("harness/verify/vectors/generations/" + generation);
     const auto golden = Json::parse(std::ifstream(base_dir + "/golden.json"));
     const auto expected = kvproof::load_state_dict(base_dir + "/golden.pt").at("logits.0");  // (T, V)
     const auto tokens = golden["prompt_tokens"][0].get<std::vector<int>>();

@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string kHead = source_path("tests/golden/generations/head");
+const std::string kHead = source_path("harness/verify/vectors/generations/head");
 
 Json tokenize(const std::vector<std::string>& words) {
   const auto run = run_kvproof(std::vector<std::string>{"tokenize", "--format", "json"} + words);

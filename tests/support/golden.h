@@ -1,4 +1,4 @@
-// What nanochat's own Python code computed, as copied into tests/golden.
+// What nanochat's own Python code computed, as copied into harness/verify/vectors/generations.
 #pragma once
 
 #include <fstream>
@@ -19,7 +19,7 @@ inline const std::vector<std::string>& golden_generations() {
   return kNames;
 }
 
-inline std::string golden_path(const std::string& generation) { return source_path("tests/golden/generations/" + generation); }
+inline std::string golden_path(const std::string& generation) { return source_path("harness/verify/vectors/generations/" + generation); }
 
 inline nlohmann::json read_json(const std::string& file) {
   std::ifstream in(file);

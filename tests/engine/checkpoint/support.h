@@ -59,6 +59,6 @@ std::string fault_of(const F& f, const std::filesystem::path& folder = {}) {
 }
 
 inline std::string data_path(const std::string& name) { return source_path("tests/data/checkpoint/" + name); }
-inline std::string generation_path(const std::string& name) { return source_path("tests/golden/generations/" + name); }
+inline std::string generation_path(const std::string& name) { return source_path("harness/verify/vectors/generations/" + name); }
 
 }  // namespace kvproof::testing

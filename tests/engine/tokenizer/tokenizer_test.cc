@@ -46,7 +46,7 @@ TEST_CASE("every generation's tokenizer encodes as nanochat's", "[tokenizer][gol
   const std::string generation =
       GENERATE("2025-10", "2025-12", "2026-01", "2026-01-windows", "2026-02", "2026-02-softcap20", "2026-03a", "head");
   CAPTURE(generation);
-  const std::string folder = "tests/golden/generations/" + generation;
+  const std::string folder = "harness/verify/vectors/generations/" + generation;
   const Tokenizer tokenizer = Tokenizer::load(testing::source_path(folder + "/tokenizer"));
   const auto golden = read_source_json(folder + "/golden.json");
   REQUIRE(golden["tokenizer_cases"].size() == 15);

@@ -37,7 +37,7 @@ TEST_CASE("without a tokenizer a stream is ids with spaces between them", "[harn
 }
 
 TEST_CASE("a character in two tokens comes out when it is whole, and special tokens never", "[harness][cli]") {
-  const auto tokenizer = Tokenizer::load(testing::source_path("tests/golden/generations/head/tokenizer"));
+  const auto tokenizer = Tokenizer::load(testing::source_path("harness/verify/vectors/generations/head/tokenizer"));
   const auto bytes = tokenizer.encode("\xc3\xa9");
   REQUIRE(bytes.size() == 2);
   TextStream stream(&tokenizer);

@@ -14,7 +14,7 @@ using kvproof::testing::source_path;
 namespace {
 
 struct Head {
-  Checkpoint checkpoint = load_checkpoint({source_path("tests/golden/generations/head"), {}, {}, {}});
+  Checkpoint checkpoint = load_checkpoint({source_path("harness/verify/vectors/generations/head"), {}, {}, {}});
   Tokenizer tokenizer = Tokenizer::load(checkpoint.location.tokenizer_dir);
   std::unique_ptr<Model> model = make_model(checkpoint, {"auto", "float32", "cpu"});
   std::unique_ptr<Subject> subject = make_in_process_subject(*model, &tokenizer);
@@ -113,7 +113,7 @@ TEST_CASE("rows of a clone go their own ways, rows of unequal length keep their 
 
 TEST_CASE("both paths generate nanochat's own greedy tokens") {
   const Head head;
-  std::ifstream file(source_path("tests/golden/generations/head/golden.json"));
+  std::ifstream file(source_path("harness/verify/vectors/generations/head/golden.json"));
   const auto golden = nlohmann::json::parse(file);
   GenerationRequest request;
   request.prompt = golden["prompt_tokens"][0].get<std::vector<TokenId>>();
