@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "engine/checkpoint/mapped_file.h"
 #include "engine/checkpoint/text.h"
@@ -49,7 +50,7 @@ StrictJson without_infinities(std::string_view text) {
 
 class MetaReader {
  public:
-  explicit MetaReader(const std::filesystem::path& file) : place_(file.string()) {}
+  explicit MetaReader(std::string place) : place_(std::move(place)) {}
 
   json parse(std::string_view text) const {
     const auto strict = without_infinities(text);
@@ -124,6 +125,30 @@ class MetaReader {
   std::string place_;
 };
 
+// What the meta file says. Returns the keys of model_config that nothing here reads.
+std::vector<std::string> read_meta(std::string_view text, const std::string& place, Checkpoint* checkpoint) {
+  checkpoint->meta_json = text;
+  const MetaReader reader(place);
+  const json meta = reader.parse(checkpoint->meta_json);
+  std::vector<std::string> unknown;
+  checkpoint->dims = reader.dims(meta, unknown);
+  check_dims(checkpoint->dims, place);
+  checkpoint->val_bpb = reader.val_bpb(meta);
+  return unknown;
+}
+
+void classify(const std::string& place, const ArchitectureOverrides& overrides, const std::vector<std::string>& unknown,
+              Checkpoint* checkpoint) {
+  checkpoint->architecture =
+      infer_architecture(checkpoint->dims, checkpoint->tensors, place, overrides, &checkpoint->inference);
+  if (!unknown.empty()) {
+    checkpoint->inference.ambiguities.push_back(fmt::format(
+        "model_config has keys that nanochat did not have and that are ignored here: {}; if one matters, say so with "
+        "--arch",
+        listed(unknown, 8)));
+  }
+}
+
 }  // namespace
 
 Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureOverrides& overrides) {
@@ -132,23 +157,20 @@ Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureO
   const auto& location = checkpoint.location;
   checkpoint.name = fmt::format("{}/{} step {}", location.source, location.tag, location.step);
 
-  checkpoint.meta_json = MappedFile::open(location.meta_file)->bytes();
-  const MetaReader reader(location.meta_file);
-  const json meta = reader.parse(checkpoint.meta_json);
-  std::vector<std::string> unknown;
-  checkpoint.dims = reader.dims(meta, unknown);
-  check_dims(checkpoint.dims, location.meta_file.string());
-  checkpoint.val_bpb = reader.val_bpb(meta);
-
+  const auto unknown =
+      read_meta(MappedFile::open(location.meta_file)->bytes(), location.meta_file.string(), &checkpoint);
   checkpoint.tensors = load_state_dict(location.model_file);
-  checkpoint.architecture = infer_architecture(checkpoint.dims, checkpoint.tensors, location.model_file.string(),
-                                               overrides, &checkpoint.inference);
-  if (!unknown.empty()) {
-    checkpoint.inference.ambiguities.push_back(fmt::format(
-        "model_config has keys that nanochat did not have and that are ignored here: {}; if one matters, say so with "
-        "--arch",
-        listed(unknown, 8)));
-  }
+  classify(location.model_file.string(), overrides, unknown, &checkpoint);
+  return checkpoint;
+}
+
+Checkpoint load_checkpoint_bytes(const CheckpointBytes& bytes, const ArchitectureOverrides& overrides) {
+  Checkpoint checkpoint;
+  checkpoint.name = bytes.name;
+  const auto unknown = read_meta(bytes.meta, bytes.name + ": meta", &checkpoint);
+  const std::string place = bytes.name + ": model";
+  checkpoint.tensors = load_state_dict(MappedFile::of_static(bytes.model), place);
+  classify(place, overrides, unknown, &checkpoint);
   return checkpoint;
 }
 

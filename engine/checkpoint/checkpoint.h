@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/checkpoint/generation.h"
 #include "engine/checkpoint/locate.h"
@@ -12,7 +13,7 @@ namespace kvproof {
 
 struct Checkpoint {
   std::string name;             // "sft/d4 step 160" or the synthetic spec; for people
-  CheckpointLocation location;  // empty paths for a synthetic one
+  CheckpointLocation location;  // empty paths for one that is on no disk
   ModelDims dims;
   Architecture architecture;
   Inference inference;
@@ -24,6 +25,16 @@ struct Checkpoint {
 /// Finds, maps, classifies and checks a checkpoint. Reads Infinity and NaN in the meta file as Python writes them.
 /// throws CheckpointError, ArgumentError (see locate.h, state_dict.h, generation.h)
 Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureOverrides& overrides = {});
+
+/// A checkpoint's two files where they are in memory for as long as the program runs.
+struct CheckpointBytes {
+  std::string name;              // the checkpoint's name, and the place in messages: "name: meta", "name: model"
+  std::string_view model, meta;  // the .pt and the .json
+};
+
+/// Classifies and checks a checkpoint in memory; its location is empty. The tensors share the bytes.
+/// throws CheckpointError, ArgumentError (see state_dict.h, generation.h)
+Checkpoint load_checkpoint_bytes(const CheckpointBytes& bytes, const ArchitectureOverrides& overrides = {});
 
 /// Makes a checkpoint out of a spec such as "d4" or "d4,vocab_size=2048,n_kv_head=1,generation=2026-01,seed=3".
 ///

@@ -29,9 +29,15 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   // Writable, because tensors are: a stray write lands in a private page.
   void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (data == MAP_FAILED) fail(fmt::format("cannot be mapped into memory ({} bytes): {}", size, std::strerror(errno)));
-  return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(data, size, true));
 }
 
-MappedFile::~MappedFile() { ::munmap(data_, size_); }
+std::shared_ptr<const MappedFile> MappedFile::of_static(std::string_view bytes) {
+  return std::shared_ptr<const MappedFile>(new MappedFile(const_cast<char*>(bytes.data()), bytes.size(), false));
+}
+
+MappedFile::~MappedFile() {
+  if (mapped_) ::munmap(data_, size_);
+}
 
 }  // namespace kvproof

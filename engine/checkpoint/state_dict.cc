@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "engine/checkpoint/dtype.h"
 #include "engine/checkpoint/pickle.h"
@@ -38,7 +39,8 @@ bool is_allowed(std::string_view global) {
 
 class StateDictReader {
  public:
-  explicit StateDictReader(const std::filesystem::path& path) : place_(path.string()), file_(path) {}
+  StateDictReader(std::shared_ptr<const MappedFile> mapping, const std::string& place)
+      : place_(place), file_(std::move(mapping), place) {}
 
   StateDict read() {
     const auto root = read_pickle(file_.record("data.pkl"), place_ + ": data.pkl", is_allowed);
@@ -198,6 +200,12 @@ class StateDictReader {
 
 }  // namespace
 
-StateDict load_state_dict(const std::filesystem::path& file) { return StateDictReader(file).read(); }
+StateDict load_state_dict(const std::filesystem::path& file) {
+  return load_state_dict(MappedFile::open(file), file.string());
+}
+
+StateDict load_state_dict(std::shared_ptr<const MappedFile> mapping, const std::string& place) {
+  return StateDictReader(std::move(mapping), place).read();
+}
 
 }  // namespace kvproof

@@ -5,7 +5,10 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
+
+#include "engine/checkpoint/mapped_file.h"
 
 namespace kvproof {
 
@@ -19,6 +22,8 @@ using StateDict = std::map<std::string, at::Tensor>;
 /// throws CheckpointError: not a zip, truncated, a foreign global or dtype, sizes or strides out of the storage's bounds,
 ///        a value that is no tensor, a name twice. The place is the file, with the tensor's name where one is at fault.
 StateDict load_state_dict(const std::filesystem::path& file);
+/// The same over bytes in memory. place: their name, for messages
+StateDict load_state_dict(std::shared_ptr<const MappedFile> mapping, const std::string& place);
 
 /// Writes tensors as torch.save would (an OrderedDict; Python's torch.load(weights_only=True) reads it).
 /// The file appears whole or not at all. throws CheckpointError if it cannot be written.

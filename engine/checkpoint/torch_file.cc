@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
@@ -65,7 +66,10 @@ auto guarded(const std::string& place, const F& f) {
 
 }  // namespace
 
-TorchFile::TorchFile(const std::filesystem::path& file) : place_(file.string()), mapping_(MappedFile::open(file)) {
+TorchFile::TorchFile(const std::filesystem::path& file) : TorchFile(MappedFile::open(file), file.string()) {}
+
+TorchFile::TorchFile(std::shared_ptr<const MappedFile> mapping, std::string place)
+    : place_(std::move(place)), mapping_(std::move(mapping)) {
   const auto bytes = mapping_->bytes();
   if (bytes.substr(0, 4) != "PK\x03\x04") fail(describe_foreign(bytes));
   // The directory ends in a record of 22 bytes and a comment of at most 65535.

@@ -20,6 +20,8 @@ class TorchFile {
   /// throws CheckpointError: not a zip file of torch.save (and what it is instead, where that can be told), truncated,
   ///        damaged, a TorchScript archive, or written on a big-endian machine
   explicit TorchFile(const std::filesystem::path& file);
+  /// The same over bytes in memory. place: their name, for messages
+  TorchFile(std::shared_ptr<const MappedFile> mapping, std::string place);
   ~TorchFile();
 
   bool has(const std::string& record) const;

@@ -74,6 +74,10 @@ Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_dir) {
   return Tokenizer(std::make_unique<Impl>(read_tokenizer_file(tokenizer_dir)));
 }
 
+Tokenizer Tokenizer::from_bytes(std::string_view bytes, const std::string& place) {
+  return Tokenizer(std::make_unique<Impl>(read_tokenizer_bytes(bytes, place)));
+}
+
 int64_t Tokenizer::vocab_size() const {
   return static_cast<int64_t>(impl_->bpe.tokens().size() + impl_->special_names.size());
 }

@@ -23,6 +23,8 @@ class Tokenizer {
  public:
   /// Reads a pickled tiktoken.Encoding. throws TokenizerError (file, what was expected, what was found)
   static Tokenizer load(const std::filesystem::path& tokenizer_dir);
+  /// The same from the bytes of tokenizer.pkl. place: their name, for messages
+  static Tokenizer from_bytes(std::string_view bytes, const std::string& place);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

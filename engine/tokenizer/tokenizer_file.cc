@@ -179,15 +179,17 @@ class EncodingReader {
 }  // namespace
 
 TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir) {
-  const std::string bytes = read_bytes(tokenizer_dir);
-  const std::string file = (tokenizer_dir / kFileName).string();
+  return read_tokenizer_bytes(read_bytes(tokenizer_dir), (tokenizer_dir / kFileName).string());
+}
+
+TokenizerFile read_tokenizer_bytes(std::string_view bytes, const std::string& place) {
   PickleRef root;
   try {
-    root = read_pickle(bytes, file, [](std::string_view global) { return global == kEncoding; });
+    root = read_pickle(bytes, place, [](std::string_view global) { return global == kEncoding; });
   } catch (const CheckpointError& error) {  // whoever loads a tokenizer expects its kind
     throw TokenizerError(error.place(), error.message());
   }
-  return EncodingReader(file).read(root);
+  return EncodingReader(place).read(root);
 }
 
 }  // namespace kvproof

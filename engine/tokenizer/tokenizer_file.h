@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvproof {
@@ -17,5 +18,7 @@ struct TokenizerFile {
 /// Reads the tiktoken.Encoding that nanochat pickles. Ids must be dense: ranks 0, 1, 2, …, then the special tokens.
 /// throws TokenizerError: no folder or file, not a pickle, a pickle of something else, a field that is missing or wrong
 TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir);
+/// The same from the file's bytes. place: their name, for messages
+TokenizerFile read_tokenizer_bytes(std::string_view bytes, const std::string& place);
 
 }  // namespace kvproof
