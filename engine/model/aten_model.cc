@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include "engine/model/rotary.h"
 #include "engine/model/weights.h"
@@ -79,6 +80,7 @@ Step AtenModel::prepare(const StepPlan& plan, const TokenBatch& tokens) const {
 // The normed token embeddings, each mixed with its predecessor's where the architecture smears, (B, T, C).
 Tensor AtenModel::embed(const Step& step, const TokenBatch& tokens) const {
   const Tensor x = norm(at::embedding(w_.wte, step.ids));  // (B, T, C)
+  tap(Stage::embed, 0, x);
   if (!config().has_smear) return x;
   const int64_t B = x.size(0), T = x.size(1);
   std::vector<int64_t> previous_ids;
@@ -117,6 +119,31 @@ std::optional<Tensor> visibility(const RowPlan& row, const LayerPlan& layer, int
   return visible;
 }
 
+// softmax(q kᵀ · scale) v over blocks of keys, the last block first, as kernels that never hold all scores do it. q, k and v
+// (B, H, n, D); visible (T, S), true = seen, or nothing where all is.
+Tensor attend_by_blocks(const Tensor& q, const Tensor& k, const Tensor& v, const std::optional<Tensor>& visible,
+                        double scale, int64_t block) {
+  const int64_t S = k.size(2);
+  Tensor sum, shares, highest;  // of the blocks so far: (B, H, T, D), (B, H, T, 1), (B, H, T, 1)
+  for (int64_t begin = (S - 1) / block * block; begin >= 0; begin -= block) {
+    const int64_t count = std::min(block, S - begin);
+    Tensor scores = at::matmul(q, k.narrow(2, begin, count).transpose(2, 3)).mul_(scale);  // (B, H, T, count)
+    if (visible) scores.masked_fill_(visible->narrow(1, begin, count).logical_not(), -1e30);
+    const Tensor top = highest.defined() ? at::maximum(highest, scores.amax({3}, true)) : scores.amax({3}, true);
+    const Tensor weights = (scores - top).exp();
+    const Tensor here = at::matmul(weights, v.narrow(2, begin, count)), here_shares = weights.sum({3}, true);
+    if (!highest.defined()) {
+      std::tie(sum, shares) = std::tuple(here, here_shares);
+    } else {
+      const Tensor fade = (highest - top).exp();
+      sum = sum * fade + here;
+      shares = shares * fade + here_shares;
+    }
+    highest = top;
+  }
+  return sum / shares;
+}
+
 // q (B, H, T, D) over k, v (B, G, S, D), which hold slots [begin, begin + S): (B, H, T, D).
 Tensor attend(const Tensor& q, Tensor k, Tensor v, const RowPlan& row, const LayerPlan& layer, int64_t begin,
               const std::vector<int64_t>& kv_head) {
@@ -128,6 +155,7 @@ Tensor attend(const Tensor& q, Tensor k, Tensor v, const RowPlan& row, const Lay
     v = v.index_select(1, heads);
   }
   const auto mask = visibility(row, layer, begin, begin + k.size(2), q.device());
+  if (layer.key_block > 0) return attend_by_blocks(q, k, v, mask, layer.attention_scale, layer.key_block);
   return at::scaled_dot_product_attention(q, k, v, mask, 0.0, false, layer.attention_scale);
 }
 
@@ -148,6 +176,9 @@ Tensor AtenModel::attention(const Step& step, int64_t i, const Tensor& x, KVCach
     v = v + gate.unsqueeze(3) * at::embedding(w.value_embed, step.ids).view({B, T, G, D});
   }
   v = v.transpose(1, 2);  // (B, G, T, D)
+  tap(Stage::query, i, q);
+  tap(Stage::key, i, k);
+  tap(Stage::value, i, v);
   if (cache) {
     cache->write(i, k, v, step.plan);
     k = cache->keys(i);  // (B, G, capacity, D)
@@ -168,6 +199,7 @@ Tensor AtenModel::attention(const Step& step, int64_t i, const Tensor& x, KVCach
           .copy_(attend(q.narrow(0, b, 1).narrow(2, 0, row.length), row_of(k), row_of(v), row, layer, begin, step.plan.kv_head));
     }
   }
+  tap(Stage::attention, i, y);
   return at::linear(y.transpose(1, 2).reshape({B, T, H * D}), w.c_proj);  // (B, T, C)
 }
 
@@ -198,6 +230,7 @@ Tensor AtenModel::execute(const StepPlan& plan, const TokenBatch& tokens, KVCach
   const GptConfig& c = config();
   const Step step = prepare(plan, tokens);
   Tensor x = embed(step, tokens);  // (B, T, C)
+  tap(Stage::smear, 0, x);
   const Tensor x0 = x;
   Tensor middle;
   for (int64_t i = 0; i < c.n_layer; ++i) {
@@ -205,6 +238,7 @@ Tensor AtenModel::execute(const StepPlan& plan, const TokenBatch& tokens, KVCach
     if (c.has_lambdas) x = (x * w.resid_lambda).add_(x0, w.x0_lambda);
     x = x + attention(step, i, norm(x), cache);
     x = x + mlp(w, norm(x));
+    tap(Stage::layer, i, x);
     if (c.has_backout && i == c.backout_layer()) middle = x;
   }
   if (c.has_backout) x = at::sub(x, middle, w_.backout_lambda);

@@ -56,12 +56,20 @@ void KVCache::write(int64_t layer, const at::Tensor& keys, const at::Tensor& val
   }
 }
 
+std::vector<int64_t> KVCache::lengths_if_hooked() const {
+  std::vector<int64_t> lengths;
+  for (int64_t b = 0; hook_ && b < batch(); ++b) lengths.push_back(length(b));
+  return lengths;
+}
+
 void KVCache::advance(const StepPlan& plan, const TokenBatch& tokens) {
+  const std::vector<int64_t> before = lengths_if_hooked();
   for (int64_t b = 0; b < plan.batch; ++b) {
     const auto new_tokens = tokens.row(b).first(plan.rows[b].advance);
     std::vector<int32_t>& held = tokens_[plan.rows[b].cache_row];
     held.insert(held.end(), new_tokens.begin(), new_tokens.end());
   }
+  done({.kind = CacheOperation::Kind::append, .rows = {}, .lengths = before});
 }
 
 namespace {
@@ -92,17 +100,22 @@ void KVCache::reserve(int64_t capacity) {
   keys_ = std::move(keys);
   values_ = std::move(values);
   capacity_ = capacity;
+  done({.kind = CacheOperation::Kind::reserve, .rows = {}, .lengths = {}});
 }
 
 void KVCache::reset() {
+  const std::vector<int64_t> before = lengths_if_hooked();
   for (auto& row : tokens_) row.clear();
+  done({.kind = CacheOperation::Kind::reset, .rows = {}, .lengths = before});
 }
 
 void KVCache::truncate(int64_t row, int64_t length) {
   if (row < 0 || row >= batch()) throw ArgumentError("KV cache", fmt::format("row {} of {}", row, batch()));
   if (length < 0 || length > this->length(row))
     throw ArgumentError("KV cache", fmt::format("cannot truncate row {} to {}: it holds {} positions", row, length, this->length(row)));
+  const std::vector<int64_t> before = lengths_if_hooked();
   tokens_[row].resize(length);
+  done({.kind = CacheOperation::Kind::truncate, .rows = {&row, 1}, .lengths = before});
 }
 
 KVCache KVCache::clone_rows(std::span<const int64_t> source_rows, int64_t capacity) const {
@@ -124,6 +137,8 @@ KVCache KVCache::clone_rows(std::span<const int64_t> source_rows, int64_t capaci
     copy_row(values_, source_rows[i], clone.values_, i, length(source_rows[i]));
     clone.tokens_.push_back(tokens_[source_rows[i]]);
   }
+  clone.hook_ = hook_;
+  clone.done({.kind = CacheOperation::Kind::clone, .rows = source_rows, .lengths = {}, .source = this});
   return clone;
 }
 
@@ -142,6 +157,7 @@ void KVCache::retain_rows(std::span<const int64_t> rows) {
   tokens_.resize(rows.size());
   keys_ = keys_.narrow(1, 0, static_cast<int64_t>(rows.size()));
   values_ = values_.narrow(1, 0, static_cast<int64_t>(rows.size()));
+  done({.kind = CacheOperation::Kind::retain, .rows = rows, .lengths = {}});
 }
 
 }  // namespace kvproof

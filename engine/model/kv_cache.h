@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +13,19 @@
 #include "engine/model/step_plan.h"
 
 namespace kvproof {
+
+class KVCache;
+
+/// An operation that has just been done to a cache.
+struct CacheOperation {
+  enum class Kind { append, reserve, reset, truncate, clone, retain };
+  Kind kind;
+  std::span<const int64_t> rows;     // truncate: the row; clone: the source rows; retain: the rows kept
+  std::span<const int64_t> lengths;  // append, reset, truncate: each row's length before
+  const KVCache* source = nullptr;   // clone: what was copied from
+};
+/// A seam for verification: sees every operation of a cache, and may spoil its outcome through KVCache::raw().
+using CacheHook = std::function<void(KVCache& cache, const CacheOperation& operation)>;
 
 /// (L, B, G, capacity, D) for keys (after RoPE, norm and scale) and the same for values (with their value embedding), plus
 /// each row's token ids. The ids are all the side state there is: smear needs the previous position's embedding, and
@@ -58,12 +73,26 @@ class KVCache {
   /// Keeps only these rows (ascending, distinct), in place: the others cost nothing from then on.
   void retain_rows(std::span<const int64_t> rows);
 
+  /// Has every later operation of this cache and of its clones shown to a hook; null: to nobody.
+  void set_hook(std::shared_ptr<const CacheHook> hook) { hook_ = std::move(hook); }
+  /// Everything a cache is, for a hook to change.
+  struct Raw {
+    at::Tensor &keys, &values;                  // (L, B, G, capacity, D)
+    std::vector<std::vector<int32_t>>& tokens;  // (B)
+  };
+  Raw raw() { return {keys_, values_, tokens_}; }
+
  private:
   KVCache() = default;  // for clone_rows
+  std::vector<int64_t> lengths_if_hooked() const;
+  void done(const CacheOperation& operation) {
+    if (hook_) (*hook_)(*this, operation);
+  }
 
   int64_t capacity_ = 0;
   at::Tensor keys_, values_;                  // (L, B, G, capacity, D)
   std::vector<std::vector<int32_t>> tokens_;  // (B) of length(row)
+  std::shared_ptr<const CacheHook> hook_;
 };
 
 }  // namespace kvproof

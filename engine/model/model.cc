@@ -64,6 +64,16 @@ at::Tensor Model::forward(const TokenBatch& tokens, KVCache& cache, LogitsAt at)
   return logits;
 }
 
+KVCache Model::new_cache(int64_t batch, int64_t capacity) const {
+  KVCache cache(config_, batch, capacity, dtype_, device_);
+  cache.set_hook(cache_hook_);
+  return cache;
+}
+
+void Model::set_cache_hook(CacheHook hook) {
+  cache_hook_ = hook ? std::make_shared<const CacheHook>(std::move(hook)) : nullptr;
+}
+
 void Model::synchronize() const {
   if (device_.is_cpu()) return;
   const c10::impl::VirtualGuardImpl guard(device_.type());

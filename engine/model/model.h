@@ -10,6 +10,7 @@
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/model/gpt_config.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/stage.h"
 #include "engine/model/step_plan.h"
 
 namespace kvproof {
@@ -43,13 +44,21 @@ class Model {
   /// throws ArgumentError, CapacityError; the cache is then unchanged
   at::Tensor forward(const TokenBatch& tokens, KVCache& cache, LogitsAt at) const;
 
-  KVCache new_cache(int64_t batch, int64_t capacity) const { return {config_, batch, capacity, dtype_, device_}; }
+  KVCache new_cache(int64_t batch, int64_t capacity) const;
 
   /// Returns when everything queued on the device has run. Free on a CPU.
   void synchronize() const;
 
-  /// A seam for verification: every plan passes through it. Empty by default.
-  void set_plan_filter(std::function<StepPlan(StepPlan)> filter) { plan_filter_ = std::move(filter); }
+  // Seams for verification, empty by default; an empty one costs a comparison with null.
+  using PlanFilter = std::function<StepPlan(StepPlan)>;
+  using StageTap = std::function<void(Stage stage, int64_t layer, const at::Tensor& values)>;
+  /// Every plan passes through it before it is executed.
+  void set_plan_filter(PlanFilter filter) { plan_filter_ = std::move(filter); }
+  /// Is shown each stage's values (see stage.h for shapes) as a forward reaches it; layer 0 for embed and smear. Padded
+  /// positions hold anything. The tensors must not be changed. const: looking does not change a model
+  void set_stage_tap(StageTap tap) const { stage_tap_ = std::move(tap); }
+  /// Is called by every cache made from now on, and by its clones, after each of their operations.
+  void set_cache_hook(CacheHook hook);
 
  protected:
   Model(const GptConfig& config, at::ScalarType dtype, at::Device device)
@@ -58,11 +67,18 @@ class Model {
   /// Runs a plan. cache is null for an uncached forward; else keys and values are written, lengths not moved.
   virtual at::Tensor execute(const StepPlan& plan, const TokenBatch& tokens, KVCache* cache, LogitsAt at) const = 0;
 
+  /// For execute() to show a stage's values with.
+  void tap(Stage stage, int64_t layer, const at::Tensor& values) const {
+    if (stage_tap_) stage_tap_(stage, layer, values);
+  }
+
  private:
   GptConfig config_;
   at::ScalarType dtype_;
   at::Device device_;
-  std::function<StepPlan(StepPlan)> plan_filter_;
+  PlanFilter plan_filter_;
+  mutable StageTap stage_tap_;
+  std::shared_ptr<const CacheHook> cache_hook_;
 };
 
 /// Builds a model of a checkpoint. Weights already of the wanted dtype on the CPU stay mapped, others are converted once.

@@ -51,6 +51,7 @@ struct LayerPlan {
   double q_scale, k_scale;   // after QK-norm
   double attention_scale;    // 1 / sqrt(head_dim)
   std::vector<int64_t> key_begin, key_end;  // (B) slots read at all: the tightest range that holds every visible key
+  int64_t key_block = 0;     // softmax summed over blocks of so many keys, the last block first; 0: over all at once
 };
 
 struct StepPlan {

@@ -45,7 +45,7 @@ class ScriptedSubject : public Subject {
   std::vector<GenerationRequest> requests;
 
   SubjectInfo info() const override { return {"scripted", "script", "float32", "cpu", 1, 100, 1000}; }
-  LogitRows uncached_logits(const std::vector<TokenId>&, int64_t) override { return {}; }
+  LogitRows uncached_logits(const std::vector<TokenId>&, int64_t, StageSink*) override { return {}; }
   std::unique_ptr<SubjectCache> new_cache(int64_t, int64_t) override { return nullptr; }
 
   GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) override {
