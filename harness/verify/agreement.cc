@@ -9,47 +9,13 @@
 #include <utility>
 
 #include "harness/verify/choice.h"
+#include "harness/verify/metrics.h"
 
 namespace kvproof {
 namespace {
 
-bool is_half(const std::string& dtype) { return dtype == "bfloat16" || dtype == "float16"; }
-
-/// Distance from 1 to the next number.
-double epsilon(const std::string& dtype) {
-  if (dtype == "float64") return std::numeric_limits<double>::epsilon();
-  if (dtype == "bfloat16") return 0x1p-7;
-  if (dtype == "float16") return 0x1p-10;
-  return std::numeric_limits<float>::epsilon();
-}
-
 bool finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
-}
-
-double max_distance(std::span<const double> a, std::span<const double> b) {
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst;
-}
-
-std::size_t argmax(std::span<const double> values) {
-  return std::max_element(values.begin(), values.end()) - values.begin();
-}
-
-double log_sum_exp(std::span<const double> logits) {
-  const double top = logits[argmax(logits)];
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
-}
-
-/// KL(softmax(p) || softmax(q)), nats; rounding below zero is cut.
-double kl_divergence(std::span<const double> p, std::span<const double> q) {
-  const double log_p = log_sum_exp(p), log_q = log_sum_exp(q);
-  double sum = 0;
-  for (std::size_t i = 0; i < p.size(); ++i) sum += std::exp(p[i] - log_p) * ((p[i] - log_p) - (q[i] - log_q));
-  return std::max(sum, 0.0);
 }
 
 std::string token_text(std::optional<TokenId> token) {
@@ -179,7 +145,7 @@ void AgreementJudge::judge_replay(const JudgedPosition& p) {
 
 double AgreementJudge::error_ratio() const {
   // The last bound only keeps the ratio a number where every logit is zero.
-  return engine_error_ / std::max({naive_error_, 8 * epsilon(settings_.dtype) * max_logit_, 1e-30});
+  return engine_error_ / std::max({naive_error_, 8 * dtype_epsilon(settings_.dtype) * max_logit_, 1e-30});
 }
 
 /// Why the logits alone say DISAGREE; empty if they do not.

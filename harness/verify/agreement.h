@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/generate/sampler.h"
+#include "harness/verify/gates.h"
 
 namespace kvproof {
 
@@ -64,12 +65,6 @@ struct AgreementSettings {
   SamplerSettings sampler;
   std::string dtype = "float32";  // of the paths under test: decides the gate
 };
-
-/// R's gate in every dtype but float64; benign 0.3 … 1.1, the smallest fault seen 270 (float32), 1.3 (bfloat16: there
-/// the float64 comparison of the same code is what counts).
-inline constexpr double kErrorRatioGate = 8;
-/// float64's gate, times max(1, max|logit|): benign 1e-14, the smallest fault seen 1e-5.
-inline constexpr double kFloat64Gate = 1e-10;
 
 /// Takes positions one at a time, so that no run's logits need be held at once.
 ///

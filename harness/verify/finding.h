@@ -27,11 +27,11 @@ inline constexpr int64_t kNowhere = -1;
 
 /// Where two paths part. Whatever does not apply is kNowhere or empty.
 struct Place {
-  int64_t step = kNowhere;      // operation of the scenario, or generated token, from 0
-  std::string operation;        // what that step did: "prefill of 7", "decode", "clone to 3 rows", "generate"
+  int64_t step = kNowhere;  // operation of the scenario, or generated token, from 0
+  std::string operation;    // what that step did: "prefill of 7", "decode", "clone to 3 rows", "generate"
   int64_t row = kNowhere, layer = kNowhere, position = kNowhere, head = kNowhere;
-  std::string stage;            // embed, smear, query, key, value, cache, attention, layer, logits, tokens, state
-  std::string tensor;           // "K" or "V"
+  std::string stage;   // embed, smear, query, key, value, cache, attention, layer, logits, tokens, state
+  std::string tensor;  // "K" or "V"
 };
 
 struct Finding {
@@ -76,10 +76,10 @@ struct ScenarioOutcome {
   std::string name;  // "chunks[1,299]/float64": --only takes it
   uint64_t seed = 0;
   std::array<LevelTally, kLevels.size()> levels = {};
-  std::vector<Finding> findings;       // in order of discovery, at most kMostFindings
-  std::vector<PositionError> errors;   // logits, by position, ascending
-  std::string skipped;                 // why it was not run; empty: it was
-  std::string broke_off;               // an error that ended it early; counts as a failure
+  std::vector<Finding> findings;      // in order of discovery, at most kMostFindings
+  std::vector<PositionError> errors;  // logits, by position, ascending
+  std::string skipped;                // why it was not run; empty: it was
+  std::string broke_off;              // an error that ended it early; counts as a failure
 
   static constexpr std::size_t kMostFindings = 64;
   LevelTally& level(Level l) { return levels[static_cast<std::size_t>(l)]; }
