@@ -98,23 +98,24 @@ double rounded_to_table(float x, const std::string& dtype) {
   return x;
 }
 
-struct Rotary {
-  int64_t half = 0;     // channels that turn by an angle of their own: head_dim / 2
-  Vector cosine, sine;  // (T, half)
-};
+// float32 throughout and in this order: 1 / base^(2i/D), times the position. pow is taken in double and rounded once.
+float angle_of(const OracleConstants& c, int64_t position, int64_t channel, int64_t head_dim) {
+  const float exponent = static_cast<float>(2 * channel) / static_cast<float>(head_dim);
+  const float power = static_cast<float>(std::pow(static_cast<double>(static_cast<float>(c.rope_base)), exponent));
+  const float inv_freq = 1.0F / power;
+  return static_cast<float>(position) * inv_freq;
+}
 
-// float32 throughout and in this order: 1 / base^(2i/D), times the position, then cos and sin. Each function is taken
-// in double and rounded once.
-Rotary make_rotary(const OracleConstants& c, int64_t tokens, int64_t head_dim) {
-  Rotary rotary{.half = head_dim / 2, .cosine = {}, .sine = {}};
-  for (int64_t t = 0; t < tokens; ++t) {
+// The tables with their cosines and sines, and their angles relatively, moved by so many of float32's last bits.
+OracleRotary make_rotary(const OracleConstants& c, int64_t first_position, int64_t positions, int64_t head_dim,
+                         double last_bits) {
+  OracleRotary rotary{.half = head_dim / 2, .cosine = {}, .sine = {}};
+  for (int64_t t = first_position; t < first_position + positions; ++t) {
     for (int64_t i = 0; i < rotary.half; ++i) {
-      const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
-      const float power = static_cast<float>(std::pow(static_cast<double>(static_cast<float>(c.rope_base)), exponent));
-      const float inv_freq = 1.0F / power;
-      const float angle = static_cast<float>(t) * inv_freq;
-      const auto cosine = static_cast<float>(std::cos(static_cast<double>(angle)));
-      const auto sine = static_cast<float>(std::sin(static_cast<double>(angle)));
+      const double angle = angle_of(c, t, i, head_dim);
+      const double shift = last_bits * std::ldexp(1.0, -23) * (angle + 1);  // neither function is steeper than 1
+      const auto cosine = static_cast<float>(std::cos(angle) + shift),
+                 sine = static_cast<float>(std::sin(angle) + shift);
       rotary.cosine.push_back(rounded_to_table(cosine, c.rope_table_dtype));
       rotary.sine.push_back(rounded_to_table(sine, c.rope_table_dtype));
     }
@@ -123,7 +124,7 @@ Rotary make_rotary(const OracleConstants& c, int64_t tokens, int64_t head_dim) {
 }
 
 // Turns, norms and scales one head (D) of a query or key at position t, in place.
-void position_head(double* head, const Rotary& rotary, int64_t t, const OracleConstants& c) {
+void position_head(double* head, const OracleRotary& rotary, int64_t t, const OracleConstants& c) {
   for (int64_t i = 0; i < rotary.half; ++i) {
     const double cosine = rotary.cosine[t * rotary.half + i], sine = rotary.sine[t * rotary.half + i];
     const double first = head[i], second = head[i + rotary.half];
@@ -142,12 +143,12 @@ struct Forward {
   const OracleConstants& c;
   const std::vector<int32_t>& ids;
   int64_t T, H, G, D, C;  // tokens, query heads, kv heads, head dim, channels
-  Rotary rotary;
+  OracleRotary rotary;
   std::vector<Vector> x;  // (T, C)
 
   Forward(const OracleModel& m, const OracleConstants& constants, const std::vector<int32_t>& tokens)
       : model(m), c(constants), ids(tokens), T(static_cast<int64_t>(tokens.size())), H(m.n_head), G(m.n_kv_head),
-        D(m.n_embd / m.n_head), C(m.n_embd), rotary(make_rotary(c, T, D)) {}
+        D(m.n_embd / m.n_head), C(m.n_embd), rotary(c.rotary ? *c.rotary : oracle_rotary(c, 0, T, D)) {}
 
   void embed();
   void smear();
@@ -253,10 +254,20 @@ Vector flat(const std::vector<Vector>& rows) {
   return all;
 }
 
-void check_constants(const OracleModel& model, const OracleConstants& c) {
+void check_constants(const OracleModel& model, const OracleConstants& c, int64_t tokens) {
   if (static_cast<int64_t>(c.windows.size()) != model.n_layer) {
     throw ArgumentError("oracle.windows", "expected one per layer, " + std::to_string(model.n_layer) + ", found " +
                                               std::to_string(c.windows.size()));
+  }
+  if (c.rotary) {
+    const int64_t half = model.n_embd / model.n_head / 2;
+    const auto entries = static_cast<std::size_t>(tokens * half);
+    if (c.rotary->half != half || c.rotary->cosine.size() < entries || c.rotary->sine.size() < entries) {
+      throw ArgumentError("oracle.rotary", "expected tables of " + std::to_string(tokens) + " positions and " +
+                                               std::to_string(half) + " channels, found " +
+                                               std::to_string(c.rotary->cosine.size()) + " entries and " +
+                                               std::to_string(c.rotary->half) + " channels");
+    }
   }
   const int64_t channels = std::max(c.smear_channels, c.ve_gate_channels);
   if (channels > model.n_embd) {
@@ -290,7 +301,7 @@ void check_request(const OracleModel& model, const std::vector<int32_t>& ids,
 
 OracleTrace run_oracle(const OracleModel& model, const OracleConstants& constants, const std::vector<int32_t>& ids,
                        const std::vector<int64_t>& logit_positions) {
-  check_constants(model, constants);
+  check_constants(model, constants, static_cast<int64_t>(ids.size()));
   check_request(model, ids, logit_positions);
   Forward forward(model, constants, ids);
   OracleTrace trace{.positions = logit_positions, .logits = {}, .embedded = {}, .layers = {}};
@@ -337,6 +348,17 @@ OracleTrace run_oracle(const OracleModel& model, const OracleConstants& constant
 OracleTrace run_oracle(const OracleModel& model, const std::vector<int32_t>& ids,
                        const std::vector<int64_t>& logit_positions) {
   return run_oracle(model, oracle_constants(model), ids, logit_positions);
+}
+
+OracleRotary oracle_rotary(const OracleConstants& constants, int64_t first_position, int64_t positions,
+                           int64_t head_dim) {
+  return make_rotary(constants, first_position, positions, head_dim, 0);
+}
+
+OracleRotaryBounds oracle_rotary_bounds(const OracleConstants& constants, int64_t first_position, int64_t positions,
+                                        int64_t head_dim, double last_bits) {
+  return {make_rotary(constants, first_position, positions, head_dim, -last_bits),
+          make_rotary(constants, first_position, positions, head_dim, last_bits)};
 }
 
 double oracle_flops(const OracleModel& model, int64_t tokens, int64_t logit_positions) {

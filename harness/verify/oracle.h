@@ -33,6 +33,12 @@ struct OracleModel {
   std::function<OracleTensor(const std::string& name)> tensor;
 };
 
+/// RoPE's tables, in double whatever they were rounded to.
+struct OracleRotary {
+  int64_t half = 0;                  // channels that turn by an angle of their own: head_dim / 2
+  std::vector<double> cosine, sine;  // (positions, half)
+};
+
 /// All that differs between generations of nanochat's code, resolved for one model.
 struct OracleConstants {
   double rope_base = 0;
@@ -48,6 +54,9 @@ struct OracleConstants {
   int64_t smear_channels = 0;    // of the embedding, for the gate of smear; 0: there is none
   bool has_backout = false;
   int64_t backout_layer = 0;  // the residual stream behind this layer is what backout_lambda subtracts
+  /// Absent: made from rope_base and rope_table_dtype. Else what to turn by instead, at least T positions: with another
+  /// forward's own tables, checked apart, nothing is left that differs by more than double's rounding.
+  std::optional<OracleRotary> rotary;
 };
 
 /// What one layer left, position by position.
@@ -92,6 +101,20 @@ OracleTrace run_oracle(const OracleModel& model, const std::vector<int32_t>& ids
 /// throws  ArgumentError as well where they do not fit the sizes
 OracleTrace run_oracle(const OracleModel& model, const OracleConstants& constants, const std::vector<int32_t>& ids,
                        const std::vector<int64_t>& logit_positions);
+
+/// RoPE's tables of `positions` positions from `first_position` on.
+OracleRotary oracle_rotary(const OracleConstants& constants, int64_t first_position, int64_t positions,
+                           int64_t head_dim);
+
+/// Between which numbers the entries lie if float32's pow, cos and sin err a little more than they must.
+struct OracleRotaryBounds {
+  OracleRotary lowest, highest;
+};
+
+/// last_bits  how many of float32's last bits (2^-23) the angle may be off, relatively, and a cosine or sine besides.
+///            What rounds to the same bfloat16 either way has equal bounds
+OracleRotaryBounds oracle_rotary_bounds(const OracleConstants& constants, int64_t first_position, int64_t positions,
+                                        int64_t head_dim, double last_bits);
 
 /// Floating-point operations of run_oracle, multiply and add counted apart: matrices, attention within its windows, and
 /// logits. What is linear in n_embd (norms, RoPE, gates) is left out.
