@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "engine/model/model.h"
+#include "harness/verify/vectors/model_check.h"
 #include "tests/support/distance.h"
 #include "tests/support/golden.h"
 
@@ -24,23 +25,6 @@ OracleTensor values_of(const at::Tensor& tensor) {
   return {t.sizes().vec(), {t.data_ptr<double>(), t.data_ptr<double>() + t.numel()}};
 }
 
-OracleModel oracle_model(const Checkpoint& checkpoint, const std::string& generation,
-                         const ArchitectureOverrides& overrides) {
-  const ModelDims& dims = checkpoint.dims;
-  OracleModel model;
-  model.generation = generation;
-  model.sequence_len = dims.sequence_len;
-  model.vocab_size = dims.vocab_size;
-  model.n_layer = dims.n_layer;
-  model.n_head = dims.n_head;
-  model.n_kv_head = dims.n_kv_head;
-  model.n_embd = dims.n_embd;
-  model.window_pattern = dims.window_pattern;
-  model.overrides = overrides;
-  model.tensor = [tensors = checkpoint.tensors](const std::string& name) { return values_of(tensors.at(name)); };
-  return model;
-}
-
 struct Golden {
   nlohmann::json json;
   StateDict tensors;
@@ -49,8 +33,7 @@ struct Golden {
 
   explicit Golden(const std::string& name)
       : json(read_json(golden_path(name) + "/golden.json")), tensors(load_state_dict(golden_path(name) + "/golden.pt")),
-        checkpoint(golden_checkpoint(name)),
-        model(oracle_model(checkpoint, checkpoint.architecture.generation, golden_overrides(json))) {}
+        checkpoint(golden_checkpoint(name)), model(oracle_model_of(checkpoint, golden_overrides(json))) {}
 
   std::vector<int32_t> prompt(std::size_t i) const { return json["prompt_tokens"][i]; }
 
@@ -158,26 +141,46 @@ TEST_CASE("a float64 model is the oracle's equal where tables are bfloat16, else
   CHECK(worst <= (coarse ? 1e-12 : 1e-6));  // worst seen 1.2e-14 and 1.7e-7
 }
 
-TEST_CASE("odd layer counts, one kv head, other patterns and head sizes: a float64 model agrees", "[oracle]") {
-  static constexpr double kLastBit = 1e-6, kEqual = 1e-12;  // worst seen 2.3e-7 and 1.4e-14
-  const auto [fields, tolerance] = GENERATE(table<std::string, double>({
-      {"n_layer=1,window_pattern=S", kLastBit},
-      {"n_layer=3,window_pattern=SL", kLastBit},
-      {"n_layer=5,window_pattern=ssl,n_kv_head=1", kLastBit},
-      {"n_layer=2,n_kv_head=4,n_head=4,window_pattern=L", kLastBit},
-      {"generation=2026-03a,n_layer=3,sequence_len=500", kLastBit},  // S: 256 of 500
-      {"generation=2026-02,n_layer=3,sequence_len=63", kEqual},      // S: 31 of 63
-      {"generation=2025-10,n_layer=3", kEqual},
-      {"n_embd=256,n_head=2,n_kv_head=1", kLastBit},    // head size 128
-      {"n_embd=160,n_head=2,n_kv_head=1", kLastBit},    // head size 80: pow errs, one slow channel drifts by little
-      {"n_embd=192,n_head=1,n_kv_head=1", 3e-5},        // head size 192: likewise, a faster one; worst seen 6.4e-6
-      {"generation=2026-01,n_embd=384,n_head=4", 3e-4}  // head size 96: a bfloat16 entry off by a bit at 506; 5.4e-5
-  }));
-  const Checkpoint checkpoint = small_checkpoint(fields, {});
-  const OracleModel model = oracle_model(checkpoint, checkpoint.architecture.generation, {});
-  CAPTURE(fields);
-  const double worst = oracle_against_float64(checkpoint, model, some_tokens(600, checkpoint.dims.vocab_size));
-  CHECK(worst <= tolerance);
+// --- tables of another forward --------------------------------------------------------------------------------------
+
+TEST_CASE("an oracle given its own tables is the same oracle, and given others another one", "[oracle]") {
+  const Golden golden("head");
+  const auto ids = golden.prompt(1);
+  const auto count = static_cast<int64_t>(ids.size());
+  OracleConstants constants = oracle_constants(golden.model);
+  const OracleTrace plain = run_oracle(golden.model, constants, ids, {count - 1});
+  constants.rotary = oracle_rotary(constants, 0, count, 16);
+  CHECK(run_oracle(golden.model, constants, ids, {count - 1}).logits == plain.logits);
+  constants.rotary = oracle_rotary(constants, 1, count, 16);  // every position one later: logits cannot tell
+  const OracleTrace later = run_oracle(golden.model, constants, ids, {count - 1});
+  CHECK(max_abs(later.logits[0], plain.logits[0]) < 1e-5);
+  CHECK(later.layers[0].k != plain.layers[0].k);
+
+  constants.rotary = oracle_rotary(constants, 0, count - 1, 16);
+  CHECK_THROWS_WITH(run_oracle(golden.model, constants, ids, {0}),
+                    "oracle.rotary: expected tables of 19 positions and 8 channels, found 144 entries and 8 channels");
+}
+
+TEST_CASE("the tables' bounds hold what they bound, and are as wide as they say", "[oracle]") {
+  OracleConstants constants;
+  constants.rope_base = 1e4;
+  constants.rope_table_dtype = GENERATE("float32", "bfloat16", "float16");
+  const OracleRotary middle = oracle_rotary(constants, 1000, 50, 64);
+  const auto [lowest, highest] = oracle_rotary_bounds(constants, 1000, 50, 64, 3);
+  REQUIRE(middle.cosine.size() == 50 * 32);
+  std::size_t narrow = 0;
+  for (std::size_t i = 0; i < middle.cosine.size(); ++i) {
+    REQUIRE(lowest.cosine[i] <= middle.cosine[i]);
+    REQUIRE(middle.cosine[i] <= highest.cosine[i]);
+    REQUIRE(lowest.sine[i] <= middle.sine[i]);
+    REQUIRE(middle.sine[i] <= highest.sine[i]);
+    narrow += lowest.cosine[i] == highest.cosine[i];
+  }
+  if (constants.rope_table_dtype == "bfloat16") CHECK(narrow > 1500);  // of 1600
+  if (constants.rope_table_dtype == "float32") {
+    CHECK(narrow == 0);
+    CHECK(highest.sine[0] - lowest.sine[0] == Approx(2 * 3 * 1001 * std::ldexp(1.0, -23)).epsilon(1e-3));
+  }
 }
 
 // --- every constant matters -----------------------------------------------------------------------------------------
