@@ -154,9 +154,9 @@ double flip_distance(const SamplerSettings& settings, std::span<const double> lo
   const std::vector<TokenId> ids = ranked(logits, limit + 1);  // limit < V: there is one more
   const double last_in = logits[ids[limit - 1]], first_out = logits[ids[limit]];
   const bool is_in = std::find(ids.begin(), ids.end() - 1, actual) != ids.end() - 1;
-  // Either the actual token climbs in (and wins then), or the chosen one drops out.
+  // Either the actual token climbs in and wins, or the chosen one drops out: for the actual one, if that was not in.
   const double climbs = is_in ? by_score : std::max((last_in - logits[actual]) / settings.temperature, by_score);
-  const double drops = is_in ? (logits[chosen] - first_out) / settings.temperature : kInfinity;
+  const double drops = (logits[chosen] - (is_in ? first_out : logits[actual])) / settings.temperature;
   return std::min(climbs, drops);
 }
 

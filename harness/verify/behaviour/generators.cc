@@ -1,10 +1,6 @@
 #include "harness/verify/behaviour/generators.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "engine/checkpoint/byte_tokenizer.h"
 #include "harness/verify/behaviour/scenario.h"
@@ -13,32 +9,9 @@
 namespace kvproof {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// A folder of our own that goes when this does.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "kvproof-XXXXXX").string();
-    if (!mkdtemp(pattern.data()))
-      throw fs::filesystem_error("cannot make a temporary folder", pattern,
-                                 std::error_code(errno, std::generic_category()));
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 std::unique_ptr<Tokenizer> byte_tokenizer(int64_t vocab_size) {
-  const TemporaryFolder folder;
-  std::ofstream(folder.path() / "tokenizer.pkl", std::ios::binary) << pickle_encoding(byte_encoding(vocab_size));
-  return std::make_unique<Tokenizer>(Tokenizer::load(folder.path()));
+  const std::string bytes = pickle_encoding(byte_encoding(vocab_size));
+  return std::make_unique<Tokenizer>(Tokenizer::from_bytes(bytes, "the scripted model's tokenizer"));
 }
 
 }  // namespace

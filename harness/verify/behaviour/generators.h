@@ -13,7 +13,6 @@ namespace kvproof {
 /// A scripted model, a byte-level tokenizer for it, and our generators over both.
 class GeneratorBench {
  public:
-  /// throws std::filesystem::filesystem_error, TokenizerError: the tokenizer passes through a temporary folder
   GeneratorBench();
   ~GeneratorBench();
 

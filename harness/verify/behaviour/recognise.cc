@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <functional>
 
 namespace kvproof {
 namespace {
@@ -49,34 +49,70 @@ std::string recognise_other_row(const WrongTokens& w) {
   return "";
 }
 
-/// Each setting that could have been misread, tried on the right logits.
-std::string recognise_settings(const WrongTokens& w, std::span<const double> logits, TokenId actual) {
+/// What a sampler with one thing wrong would do.
+struct Hypothesis {
+  std::string text;
+  SamplerSettings settings;
+  int64_t row = 0;
+  std::function<int64_t(int64_t)> step = [](int64_t right) { return right; };
+};
+
+std::vector<Hypothesis> misread_settings(const WrongTokens& w) {
   const SamplerSettings& s = w.request.sampler;
-  const auto takes = [&](const SamplerSettings& settings, int64_t row, int64_t step) {
-    return expected_choice(settings, logits, row, step).token == actual;
+  std::vector<Hypothesis> all;
+  const auto with = [&](const std::string& text, auto change) {
+    all.push_back({text, s, w.row});
+    change(all.back().settings);
   };
-  const auto with = [&](auto change) {
-    SamplerSettings changed = s;
-    change(changed);
-    return takes(changed, w.row, w.step);
-  };
-  if (s.temperature == 0) return "";
-  for (int64_t row = 0; row < w.request.num_samples + 1; ++row)
-    if (row != w.row && takes(s, row, w.step)) return fmt::format("as if drawn with row {}'s noise", row);
-  for (const int64_t step : {w.step - 1, w.step + 1, int64_t{0}})
-    if (step != w.step && step >= 0 && takes(s, w.row, step))
-      return fmt::format("as if drawn with the noise of step {}", step);
-  if (with([](auto& x) { ++x.seed; }) || with([](auto& x) { --x.seed; })) return "as if drawn with a neighbouring seed";
-  if (s.top_k.value_or(0) > 0) {
-    for (const int64_t k : {*s.top_k - 1, *s.top_k + 1})
-      if (k > 0 && with([&](auto& x) { x.top_k = k; })) return fmt::format("as if top_k were {}", k);
-    if (with([](auto& x) { x.top_k.reset(); })) return "as if top_k were not there";
+  const int64_t k = s.top_k.value_or(0);
+  for (const int64_t other : {k - 1, k + 1})
+    if (k > 0 && other > 0) with(fmt::format("as if top_k were {}", other), [&](auto& x) { x.top_k = other; });
+  if (k > 0) with("as if top_k were not there", [](auto& x) { x.top_k.reset(); });
+  if (s.temperature == 0) return all;
+  for (int64_t row = 0; row <= w.request.num_samples; ++row)
+    if (row != w.row) all.push_back({fmt::format("as if drawn with row {}'s noise", row), s, row});
+  all.push_back({"as if drawn with the noise of the step before", s, w.row, [](int64_t step) { return step - 1; }});
+  all.push_back({"as if drawn with the noise of the next step", s, w.row, [](int64_t step) { return step + 1; }});
+  all.push_back({"as if drawn with the noise of step 0", s, w.row, [](int64_t) { return int64_t{0}; }});
+  with("as if drawn with the next seed", [](auto& x) { ++x.seed; });
+  with("as if drawn with the seed before", [](auto& x) { --x.seed; });
+  with("as if temperature were 0", [](auto& x) { x.temperature = 0; });
+  if (s.temperature == 1) return all;
+  with("as if temperature were 1", [](auto& x) { x.temperature = 1; });
+  with("as if logits were multiplied by temperature", [](auto& x) { x.temperature = 1 / x.temperature; });
+  return all;
+}
+
+/// The misreading that explains most of the row's tokens, the first wrong one among them.
+std::string recognise_settings(const WrongTokens& w) {
+  const std::vector<TokenId>& actual = w.actual[w.row];
+  const auto& stream = w.expected.rows[w.row].stream;
+  constexpr int64_t kMostSteps = 16;
+  const int64_t end = std::min<int64_t>(static_cast<int64_t>(actual.size()), w.step + kMostSteps);
+  std::vector<std::vector<double>> logits;  // along the wrong history
+  std::vector<TokenId> history = w.request.prompt;
+  history.insert(history.end(), actual.begin(), actual.begin() + w.step);
+  for (int64_t step = w.step; step < end; ++step) {
+    logits.push_back(w.logits(history));
+    if (actual[step] < 0 || actual[step] >= static_cast<TokenId>(logits.back().size())) break;
+    history.push_back(actual[step]);
   }
-  if (s.temperature != 1 && with([](auto& x) { x.temperature = 1; })) return "as if temperature were 1";
-  if (s.temperature != 1 && with([](auto& x) { x.temperature = 1 / x.temperature; }))
-    return "as if logits were multiplied by temperature";
-  if (with([](auto& x) { x.temperature = 0; })) return "as if temperature were 0";
-  return "";
+  int64_t best = 0;
+  std::string found;
+  for (const Hypothesis& one : misread_settings(w)) {
+    int64_t explained = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const int64_t step = w.step + static_cast<int64_t>(i);
+      const bool forced = step < static_cast<int64_t>(stream.size()) && stream[step].mask == 0;
+      const bool takes = expected_choice(one.settings, logits[i], one.row, one.step(step)).token == actual[step];
+      if (i == 0 && !takes) break;
+      explained += takes && !forced;
+    }
+    if (explained <= best) continue;
+    best = explained;
+    found = one.text;
+  }
+  return found;
 }
 
 /// The right choice out of logits that belong to another history.
@@ -115,10 +151,8 @@ std::string recognise_tokens(const WrongTokens& w) {
     const ExpectedToken& expected = stream[w.step];
     if (expected.mask == 0 && token == expected.sampled) return "the sampled token stands where a forced one belongs";
     if (expected.mask == 1) {
-      std::vector<TokenId> history = w.request.prompt;
-      for (int64_t step = 0; step < w.step; ++step) history.push_back(stream[step].token);
       if (w.request.sampler.mode == SamplerMode::per_row) {
-        if (const std::string found = recognise_settings(w, w.logits(history), token); !found.empty()) return found;
+        if (const std::string found = recognise_settings(w); !found.empty()) return found;
         if (const std::string found = recognise_history(w, token); !found.empty()) return found;
       }
     }
