@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "engine/error.h"
 #include "harness/verify/scenarios/evidence.h"
@@ -19,6 +20,8 @@ namespace {
 // Above so many numbers held, old slots are looked at every kSparse steps only.
 constexpr int64_t kOftenNumbers = int64_t{1} << 17;
 constexpr int64_t kSparse = 16;
+// Evidence looks at other rows' recomputations, and at a whole layer's storage, where they are at most so many numbers.
+constexpr int64_t kMostEvidence = int64_t{1} << 24;
 
 const char* stage_word(Stage stage) {
   switch (stage) {
@@ -71,13 +74,26 @@ class Driver {
       take(script_.steps[i]);
     }
     for (const Twin& twin : script_.twins) run_twin(twin);
-    for (const auto& [position, error] : errors_) outcome_.errors.push_back({position, error});
+    note_errors();
+  }
+
+  /// Notes where an exception ended the scenario.
+  void note_break(const std::string& error) {
+    Place at = place(kNowhere);
+    at.stage = "state";
+    outcome_.note({Level::invariants, at, 0, 0, "ended in an error: " + error, {}});
+    note_errors();
   }
 
  private:
+  void note_errors() {
+    for (const auto& [position, error] : errors_) outcome_.errors.push_back({position, error});
+  }
+
   struct Held {
     std::unique_ptr<SubjectCache> cache;
     std::vector<RowSlots> slots;  // (B); empty: not looked at yet
+    std::string last_change;      // the last operation that was no forward, none if empty: "truncate to 4"
   };
 
   // --- notes ---------------------------------------------------------------------------------------------------------
@@ -115,7 +131,8 @@ class Driver {
                       fmt::format("{} at position {} {} off by {:.3g}, {:.3g} is allowed{}", what, at.position,
                                   what.back() == 's' ? "are" : "is", here, allowed, heads),
                       {}};
-      if (!explained_) finding.evidence = explain(finding, part(found));
+      // The first of each kind: what comes later are its consequences.
+      if (explained_.insert(at.stage + at.tensor).second) finding.evidence = explain(finding, part(found));
       outcome_.note(std::move(finding));
       return false;
     }
@@ -137,11 +154,45 @@ class Driver {
     return fmt::format("; heads {} of {}", fmt::join(wrong, ", "), heads);
   }
 
-  /// What the first wrong numbers look like; asked once in a scenario.
   std::string explain(const Finding& finding, std::span<const double> found) {
-    explained_ = true;
-    const Tokens& row = expected_[cache_].rows[finding.place.row];
-    return explain_values(finding.place, found, bank_.of(history_of(row)), expected_[cache_].rows, info_);
+    const Place& at = finding.place;
+    const Tokens& row = expected_[cache_].rows[at.row];
+    std::vector<OtherSequence> others = other_sequences(row);
+    const Trace& trace = trace_of(row);
+    const auto held = static_cast<int64_t>(row.size());
+    Scene scene{
+        at, found, trace, info_, held, forward_from_.empty() ? kNowhere : forward_from_[at.row], std::move(others)};
+    std::optional<CacheSlots> slots;
+    const SubjectCache& cache = *held_[cache_].cache;
+    if (at.stage == "attention" && cache.capacity() * info_.n_kv_head * info_.head_dim <= kMostEvidence)
+      slots = cache.contents(at.row, at.layer, 0, cache.capacity());
+    if (slots) scene.slots = &*slots;
+    return explain_values(scene);
+  }
+
+  /// The other rows of this cache, those of other caches, and what was held before.
+  std::vector<OtherSequence> other_sequences(const Tokens& own) {
+    struct Named {
+      std::string name;
+      Tokens tokens;
+    };
+    std::vector<Named> named;
+    for (std::size_t c = 0; c < expected_.size(); ++c) {
+      for (std::size_t row = 0; row < expected_[c].rows.size(); ++row)
+        named.push_back(
+            {static_cast<int>(c) == cache_ ? fmt::format("row {}", row) : fmt::format("row {} of another cache", row),
+             expected_[c].rows[row]});
+    }
+    for (const Tokens& history : histories_) named.push_back({"what another or an earlier sequence held", history});
+    const int64_t numbers = trace_of(own).numbers();
+    std::vector<OtherSequence> others;
+    for (const Named& other : named) {
+      if (other.tokens.empty() || other.tokens == own || &history_of(other.tokens) == &history_of(own)) continue;
+      // All of them stay in the bank together.
+      if (numbers * static_cast<int64_t>(others.size() + 2) > kMostEvidence) break;
+      others.push_back({other.name, &trace_of(other.tokens), static_cast<int64_t>(other.tokens.size())});
+    }
+    return others;
   }
 
   const Tokens& history_of(const Tokens& row) const {
@@ -159,9 +210,15 @@ class Driver {
     cache_ = step.cache;
     if (static_cast<std::size_t>(cache_) >= held_.size()) held_.resize(cache_ + 1);
     const std::vector<ExpectedCache> before = expected_;
+    forward_from_.clear();
+    if (step.kind == CacheStep::Kind::forward) {
+      if (!held_[cache_].last_change.empty()) operation_ += " after " + held_[cache_].last_change;
+      for (const Tokens& row : before[cache_].rows) forward_from_.push_back(static_cast<int64_t>(row.size()));
+    }
     Collector stages;
     const std::vector<LogitRows> logits = execute(step, held_, &stages);
     apply(step, expected_);
+    remember_change(step);
     if (step.kind == CacheStep::Kind::poison) return;
     const Held& held = held_[cache_];
     if (!check_lengths(*held.cache)) return;
@@ -176,14 +233,23 @@ class Driver {
     }
   }
 
+  void remember_change(const CacheStep& step) {
+    if (step.kind == CacheStep::Kind::create) return;
+    if (step.kind == CacheStep::Kind::clone) held_[step.source].last_change = "being cloned";
+    if (step.kind != CacheStep::Kind::forward)
+      held_[cache_].last_change = step.describe();
+    else if (step.refused)
+      held_[cache_].last_change = "a refusal";
+  }
+
   std::vector<LogitRows> execute(const CacheStep& step, std::vector<Held>& held, StageSink* sink) {
     Held& target = held[step.cache];
     switch (step.kind) {
       case CacheStep::Kind::create:
-        target = {subject_.new_cache(step.amount, step.capacity), {}};
+        target = {subject_.new_cache(step.amount, step.capacity), {}, {}};
         break;
       case CacheStep::Kind::clone:
-        target = {held[step.source].cache->clone_rows(step.rows, step.capacity), {}};
+        target = {held[step.source].cache->clone_rows(step.rows, step.capacity), {}, {}};
         break;
       case CacheStep::Kind::truncate:
         target.cache->truncate(step.rows.front(), step.amount);
@@ -222,7 +288,9 @@ class Driver {
     } catch (const CapacityError&) {
       refused = true;
     }
-    fact(Level::invariants, refused, place(0),
+    Place at = place(kNowhere);
+    at.stage = "state";
+    fact(Level::invariants, refused, at,
          fmt::format("{} tokens more than fit were taken without a word", batch.length));
     return {};
   }
@@ -232,7 +300,9 @@ class Driver {
   bool check_lengths(const SubjectCache& cache) {
     const ExpectedCache& expected = expected_[cache_];
     bool fine = cache.batch() == static_cast<int64_t>(expected.rows.size());
-    fact(Level::invariants, fine, place(kNowhere),
+    Place everywhere = place(kNowhere);
+    everywhere.stage = "state";
+    fact(Level::invariants, fine, everywhere,
          fmt::format("the cache has {} rows, not {}", cache.batch(), expected.rows.size()));
     for (int64_t row = 0; fine && row < cache.batch(); ++row) {
       const auto length = static_cast<int64_t>(expected.rows[row].size());
@@ -384,7 +454,7 @@ class Driver {
         const auto count = static_cast<int64_t>(held.size()) - from;
         compare(Level::keys_values, at, all.subspan((from - first) * width, count * width),
                 std::span(traced->second.exact).subspan(from * width, count * width), width, traced->second.allowed,
-                from, fmt::format("the cached {} of layer {}, row {}", keys ? "keys" : "values", layer, row));
+                from, fmt::format("the cached {} of layer {}, row {},", at.tensor, layer, row));
       }
     }
   }
@@ -485,7 +555,8 @@ class Driver {
   int64_t step_ = 0;
   int cache_ = 0;
   std::string operation_;
-  bool explained_ = false;
+  std::vector<int64_t> forward_from_;  // (B) each row's length before a forward; empty: the step is none
+  std::set<std::string> explained_;    // stage and tensor
 };
 
 }  // namespace
@@ -500,11 +571,13 @@ ScenarioOutcome drive(const Script& script, const std::string& name, uint64_t se
     outcome.skipped = "the number of threads cannot be changed here";
     return outcome;
   }
+  Driver driver(script, outcome, subject, bank, options);
   try {
     if (script.threads > 0) options.use_threads(script.threads);
-    Driver(script, outcome, subject, bank, options).run();
+    driver.run();
   } catch (const std::exception& error) {
     outcome.broke_off = error.what();
+    driver.note_break(outcome.broke_off);
   }
   if (script.threads > 0) options.use_threads(threads);
   return outcome;

@@ -11,13 +11,27 @@
 
 namespace kvproof {
 
+/// Another sequence whose numbers may have strayed in.
+struct OtherSequence {
+  std::string name;  // "row 2", "a sequence of before"
+  const Trace* trace = nullptr;
+  int64_t length = 0;  // positions of it that exist
+};
+
+/// Wrong numbers and what surrounds them.
+struct Scene {
+  Place place;                    // stage, layer, position, tensor
+  std::span<const double> found;  // (width) what the engine had there
+  const Trace& trace;             // recomputation of that row
+  const SubjectInfo& info;
+  int64_t held = 0;          // positions the row holds after the step
+  int64_t first = kNowhere;  // position of the forward's first token in that row; kNowhere: the step was none
+  std::vector<OtherSequence> others = {};
+  const CacheSlots* slots = nullptr;  // the layer's storage of that row, held or not, from slot 0; null: unknown
+};
+
 /// A sentence about the first hypothesis that reproduces the wrong numbers; empty if none does.
-///
-/// place  where they were found: stage, layer, position, tensor
-/// found  (width) what the engine had there
-/// trace  recomputation of that row
-/// rows   what every row of the cache holds
-std::string explain_values(const Place& place, std::span<const double> found, const Trace& trace,
-                           const std::vector<Tokens>& rows, const SubjectInfo& info);
+/// Its phrases are those of clue.h. Cost: O(held² + held · D) for attention, else O(numbers of the traces)
+std::string explain_values(const Scene& scene);
 
 }  // namespace kvproof
