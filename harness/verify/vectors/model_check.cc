@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/error.h"
 #include "engine/model/gpt_config.h"
 #include "engine/model/rotary.h"
 #include "harness/verify/gates.h"
@@ -195,16 +196,6 @@ std::vector<TokenId> tokens_of(uint64_t seed, int64_t count, int64_t vocab_size)
   return ids;
 }
 
-std::string hint_of(int64_t first, const SequencePlan& plan) {
-  if (first == 0) return "; position 0 sees itself alone: no window, RoPE or qk_scale shows there";
-  for (const int64_t w : plan.windows) {
-    if (first == w + 1)
-      return fmt::format("; {} is the first that a window of {} keys keeps from position 0", first, w);
-    if (first == w) return fmt::format("; {} is the last that a window of {} keys lets see position 0", first, w);
-  }
-  return first == 1 ? "; position 1 is the first that has another to look at" : "";
-}
-
 double distance(std::span<const double> a, const std::vector<double>& b) {
   if (a.size() != b.size()) return HUGE_VAL;
   double worst = 0;
@@ -215,8 +206,83 @@ double distance(std::span<const double> a, const std::vector<double>& b) {
   return worst;
 }
 
+std::string hint_of(int64_t first, const SequencePlan& plan) {
+  if (first == 0) return "; position 0 sees itself alone: no window, RoPE or qk_scale shows there";
+  for (const int64_t w : plan.windows) {
+    if (first == w + 1)
+      return fmt::format("; {} is the first that a window of {} keys keeps from position 0", first, w);
+    if (first == w) return fmt::format("; {} is the last that a window of {} keys lets see position 0", first, w);
+  }
+  return first == 1 ? "; position 1 is the first that has another to look at" : "";
+}
+
+// Holds the stages of one forward against a trace. Only the first that differs is a finding.
+class StageCheck : public StageSink {
+ public:
+  StageCheck(const OracleModel& model, const OracleTrace& trace, ModelReport* report)
+      : head_dim_(model.n_embd / model.n_head), trace_(trace), report_(report) {}
+
+  void on_stage(const StageValues& values) override {
+    const auto [name, expected] = of(values.stage, values.layer);
+    if (!expected) return;  // the oracle keeps no trace of it
+    double largest = 1;
+    for (const double value : *expected) largest = std::max(largest, std::abs(value));
+    const double allowed = kFloat64Gate * largest, worst = distance(values.values, *expected);
+    report_->stages.add(worst, allowed);
+    if (worst <= allowed || found_) return;
+    found_ = true;
+    note(values, name, *expected, worst, allowed);
+  }
+
+ private:
+  // The stage's name, and the oracle's values of it.
+  std::pair<std::string, const std::vector<double>*> of(Stage stage, int64_t layer) const {
+    if (stage == Stage::smear) return {"embedding", &trace_.embedded};
+    if (stage == Stage::embed || stage == Stage::query) return {};
+    const OracleLayer& at = trace_.layers.at(static_cast<std::size_t>(layer));
+    if (stage == Stage::key) return {"key", &at.k};
+    if (stage == Stage::value) return {"value", &at.v};
+    if (stage == Stage::attention) return {"attention", &at.attention};
+    return {"layer", &at.residual};
+  }
+
+  void note(const StageValues& values, const std::string& name, const std::vector<double>& expected, double worst,
+            double allowed) {
+    const bool has_heads = name == "key" || name == "value" || name == "attention";
+    Finding f;
+    f.level = name == "key" || name == "value" ? Level::keys_values : Level::side_state;
+    f.place.operation = fmt::format("full recompute of {} tokens in float64", values.count);
+    f.place.stage = name;
+    f.place.tensor = name == "key" ? "K" : name == "value" ? "V" : "";
+    if (name != "embedding") f.place.layer = values.layer;
+    f.error = worst;
+    f.allowed = allowed;
+    std::string where;
+    for (std::size_t i = 0; i < std::min(expected.size(), values.values.size()); ++i) {
+      if (std::abs(values.values[i] - expected[i]) <= allowed) continue;
+      f.place.position = static_cast<int64_t>(i) / values.width;
+      if (has_heads) f.place.head = static_cast<int64_t>(i) % values.width / head_dim_;
+      where = fmt::format(", first at position {}", f.place.position);
+      if (has_heads) where += fmt::format(" in head {}", f.place.head);
+      break;
+    }
+    const std::string what = name == "embedding" ? "what enters layer 0"
+                             : name == "layer"   ? fmt::format("the residual stream behind layer {}", values.layer)
+                                                 : fmt::format("the {} of layer {}", name, values.layer);
+    f.message =
+        fmt::format("{}: expected the oracle's within {:.1e}, found it {:.1e} away{}", what, allowed, worst, where);
+    if (name != "embedding") f.evidence = "every stage before it agrees";
+    report_->findings.push_back(std::move(f));
+  }
+
+  int64_t head_dim_;
+  const OracleTrace& trace_;
+  ModelReport* report_;
+  bool found_ = false;
+};
+
 void check_logits(const SequencePlan& plan, const OracleTrace& trace, const std::vector<TokenId>& ids, Subject& exact,
-                  ModelReport* report) {
+                  StageSink* sink, ModelReport* report) {
   double largest = 1;
   for (const auto& row : trace.logits)
     for (const double logit : row) largest = std::max(largest, std::abs(logit));
@@ -225,7 +291,9 @@ void check_logits(const SequencePlan& plan, const OracleTrace& trace, const std:
   std::vector<int64_t> beyond;
   int64_t compared = 0, worst_at = 0;
   for (const auto& run : plan.runs) {
-    const LogitRows rows = exact.uncached_logits({ids.begin(), ids.begin() + run.tokens}, run.first_position);
+    const bool longest = &run == &plan.runs.back();
+    const LogitRows rows =
+        exact.uncached_logits({ids.begin(), ids.begin() + run.tokens}, run.first_position, longest ? sink : nullptr);
     for (int64_t t = run.first_position; t < run.tokens; ++t, ++compared) {
       const auto at = std::lower_bound(plan.positions.begin(), plan.positions.end(), t) - plan.positions.begin();
       const double error = distance(rows.at(t), trace.logits[static_cast<std::size_t>(at)]);
@@ -249,8 +317,9 @@ void check_logits(const SequencePlan& plan, const OracleTrace& trace, const std:
   report->findings.push_back(std::move(f));
 }
 
-// A freshly initialised nanochat adds nothing in any layer.
+// Where nothing but logits is to be seen. A freshly initialised nanochat adds nothing in any layer.
 void note_blind_spots(const Checkpoint& checkpoint, ModelReport* report) {
+  report->not_covered.push_back("keys, values and the residual stream of every layer: this engine does not show them");
   for (const auto& [part, what] : {std::pair{"attn.c_proj", "attention"}, std::pair{"mlp.c_proj", "the MLP"}}) {
     bool any = false;
     for (int64_t layer = 0; layer < checkpoint.dims.n_layer; ++layer)
@@ -285,6 +354,8 @@ OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOver
 
 ModelReport check_model(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides, Subject& exact,
                         uint64_t seed, double flops_budget) {
+  if (exact.info().dtype != "float64")
+    throw ArgumentError("exact", fmt::format("expected a subject in float64, found {}", exact.info().dtype));
   ModelReport report;
   const GptConfig config(checkpoint.dims, checkpoint.architecture);
   const OracleModel model = oracle_model_of(checkpoint, overrides);
@@ -296,8 +367,10 @@ ModelReport check_model(const Checkpoint& checkpoint, const ArchitectureOverride
   report.positions = static_cast<int64_t>(plan.positions.size());
   constants.rotary = check_tables(config, constants, plan.tokens(), &report);
   const auto ids = tokens_of(seed, plan.tokens(), model.vocab_size);
-  check_logits(plan, run_oracle(model, constants, ids, plan.positions), ids, exact, &report);
-  note_blind_spots(checkpoint, &report);
+  const OracleTrace trace = run_oracle(model, constants, ids, plan.positions);
+  StageCheck stages(model, trace, &report);
+  check_logits(plan, trace, ids, exact, &stages, &report);
+  if (report.stages.checks == 0) note_blind_spots(checkpoint, &report);
   return report;
 }
 

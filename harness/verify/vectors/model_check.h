@@ -24,6 +24,7 @@ inline constexpr double kRotaryLastBits = 3;
 struct ModelReport {
   LevelTally constants;  // the architecture's, one by one, and RoPE's tables
   LevelTally logits;     // one comparison per position
+  LevelTally stages;     // of the longest sequence: what enters layer 0; per layer keys, values, heads, residual stream
   double worst = 0;      // naive against oracle; largest distance of a logit
   double allowed = 0;    // kFloat64Gate * max(1, max|logit|)
   int64_t tokens = 0;    // of the longest sequence
@@ -35,6 +36,9 @@ struct ModelReport {
 /// Holds what the engine resolved for a checkpoint against the oracle's constants, and the naive forward's logits against
 /// the oracle's.
 ///
+/// Stages inside the forward are compared too, where the subject shows them; the first that differs is a finding, since
+/// what follows differs because of it.
+///
 /// Logits: 8 tokens, and for each window of w keys w + 2 tokens, at the positions beside its edge. The oracle turns by the
 /// engine's RoPE tables once these are found to be within kRotaryLastBits of its own: LibTorch's float32 functions err in
 /// the last bit, and nothing else may differ by more than double's rounding. So the gate is float64's own. Worst seen
@@ -44,7 +48,7 @@ struct ModelReport {
 /// seed          of the token ids
 /// flops_budget  what the oracle may spend, oracle_flops(); windows that do not fit are named in not_covered. Two tokens
 ///               are run in any case
-/// throws        what exact and the oracle throw
+/// throws        ArgumentError: exact is not in float64; what exact and the oracle throw
 ModelReport check_model(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides, Subject& exact,
                         uint64_t seed, double flops_budget);
 

@@ -73,45 +73,66 @@ TEST_CASE("any shape, head size and table passes at float64's own gate", "[model
   CAPTURE(fields, dtype);
   CHECK(messages_of(report) == Messages{});
   CHECK(report.worst <= 1e-12);  // worst seen 2.4e-14
+  CHECK(report.stages.failures == 0);
+  CHECK(report.stages.worst_ratio <= 1e-2);  // worst seen 2.9e-5
 }
 
-TEST_CASE("a naive path with one wrong constant is found by its logits", "[model_check]") {
-  // What is misread, and the first position that shows it.
-  const auto [fields, wrong, first] = GENERATE(table<std::string, ArchitectureOverrides, int64_t>({
-      {"", {{"softcap", "15.01"}}, 0},
-      {"", {{"norm_eps", "1e-6"}}, 0},
-      {"", {{"norm_eps", "1.3e-7"}}, 0},
-      {"", {{"ve_gate_scale", "2.999"}}, 0},
-      {"", {{"qk_scale", "1.15"}}, 1},
-      {"", {{"qk_scale", "1.2001"}}, 1},
-      {"", {{"rope_base", "10000"}}, 1},
-      {"", {{"rope_base", "100001"}}, 1},
-      {"", {{"rope_table_dtype", "bfloat16"}}, 1},
-      {"generation=2025-10", {{"rope_table_dtype", "float32"}}, 1},
-      {"", {{"short_window", "4"}}, 5},
-      {"", {{"short_window", "6"}}, 6},
-      {"", {{"window_pattern", "SL"}}, 6},
-      {"", {{"window_pattern", "none"}}, 6},
-      {"n_layer=1,sequence_len=64", {{"window_pattern", "none"}}, 65},
-  }));
+TEST_CASE("a naive path with one wrong constant is found by its logits and at the stage it touches first",
+          "[model_check]") {
+  // What is misread, the first position whose logits show it, and the first stage that does, with its layer.
+  const auto [fields, wrong, first, stage, layer] =
+      GENERATE(table<std::string, ArchitectureOverrides, int64_t, std::string, int64_t>({
+          {"", {{"softcap", "15.01"}}, 0, "", kNowhere},  // behind every stage
+          {"", {{"norm_eps", "1e-6"}}, 0, "embedding", kNowhere},
+          {"", {{"norm_eps", "1.3e-7"}}, 0, "embedding", kNowhere},
+          {"", {{"ve_gate_scale", "2.999"}}, 0, "value", 1},
+          {"", {{"qk_scale", "1.15"}}, 1, "key", 0},
+          {"", {{"qk_scale", "1.2001"}}, 1, "key", 0},
+          {"", {{"rope_base", "10000"}}, 1, "key", 0},
+          {"", {{"rope_base", "100001"}}, 1, "key", 0},
+          {"", {{"rope_table_dtype", "bfloat16"}}, 1, "key", 0},
+          {"generation=2025-10", {{"rope_table_dtype", "float32"}}, 1, "key", 0},
+          {"", {{"short_window", "4"}}, 5, "attention", 0},
+          {"", {{"short_window", "6"}}, 6, "attention", 0},
+          {"", {{"window_pattern", "SL"}}, 6, "attention", 1},
+          {"", {{"window_pattern", "none"}}, 6, "attention", 0},
+          {"n_layer=1,sequence_len=64", {{"window_pattern", "none"}}, 65, "attention", 0},
+      }));
   const ModelReport report = check_misread(fields, {{"short_window", "5"}}, wrong);
   CAPTURE(fields, wrong.begin()->first, wrong.begin()->second, report.worst);
   CHECK(report.constants.failures == 0);
   CHECK(report.logits.failures > 0);
-  REQUIRE(report.findings.size() == 1);
+  CHECK((report.stages.failures > 0) == !stage.empty());
+  REQUIRE(report.findings.size() == (stage.empty() ? 1 : 2));
+  const Finding &at_stage = report.findings.front(), &of_logits = report.findings.back();
+  if (!stage.empty()) CHECK(at_stage.place.stage == stage);
+  if (!stage.empty()) CHECK(at_stage.place.layer == layer);
+  CHECK(of_logits.level == Level::logits);
+  CHECK(of_logits.place.position == first);
+  CHECK(of_logits.error > 10 * of_logits.allowed);
+}
+
+TEST_CASE("the first stage that differs is named with layer, position and head", "[model_check]") {
+  const ModelReport report = check_misread("", {{"short_window", "5"}}, {{"ve_gate_scale", "2"}});
+  REQUIRE(report.findings.size() == 2);
   const Finding& finding = report.findings[0];
-  CHECK(finding.level == Level::logits);
-  CHECK(finding.place.position == first);
-  CHECK(finding.error > 10 * finding.allowed);
+  CHECK(finding.level == Level::keys_values);
+  CHECK(finding.place.tensor == "V");
+  CHECK(finding.place.position == 0);
+  CHECK(finding.place.head == 0);
+  CHECK(finding.message.find("the value of layer 1: expected the oracle's within ") == 0);
+  CHECK_THAT(finding.message, Catch::Matchers::Contains(" away, first at position 0 in head 0"));
+  CHECK(finding.evidence == "every stage before it agrees");
 }
 
 TEST_CASE("findings on logits say how far, from where on, and what that position tells", "[model_check]") {
   const auto text_of = [](const ArchitectureOverrides& wrong) {
     const ModelReport report = check_misread("", {{"short_window", "5"}}, wrong);
-    REQUIRE(report.findings.size() == 1);
-    CHECK(report.findings[0].place.operation == "full recompute of 66 tokens in float64");
-    CHECK(report.findings[0].message.find("expected the oracle's logits within 9.5e-10, found them ") == 0);
-    return report.findings[0].evidence;
+    REQUIRE_FALSE(report.findings.empty());
+    const Finding& finding = report.findings.back();
+    CHECK(finding.place.operation == "full recompute of 66 tokens in float64");
+    CHECK(finding.message.find("expected the oracle's logits within 9.5e-10, found them ") == 0);
+    return finding.evidence;
   };
   CHECK_THAT(text_of({{"softcap", "14"}}),
              Catch::Matchers::Contains("the first is position 0; position 0 sees itself alone: no window, RoPE or "
@@ -166,13 +187,14 @@ TEST_CASE("RoPE's tables are held against the oracle's by the last bit", "[model
   const ModelReport report = check(wrong, {{"short_window", "5"}});
   CHECK(report.constants.failures == 2);
   CHECK(report.logits.failures > 0);
-  REQUIRE(report.findings.size() == 3);
+  REQUIRE(report.findings.size() == 4);
   CHECK(report.findings[0].message == "rope_base: expected 100000, the oracle's, found 100001");
   CHECK(report.findings[1].place.stage == "rope");
   CHECK(report.findings[1].place.position == 4);
   CHECK(report.findings[1].message ==
         "the cosine of channel 1 at position 4: expected 0.582861662 to 0.582863092, found 0.582863331");
-  CHECK(report.findings[2].level == Level::logits);
+  CHECK(report.findings[2].place.stage == "key");
+  CHECK(report.findings[3].level == Level::logits);
 }
 
 TEST_CASE("what a budget leaves out is said, with its price", "[model_check]") {
@@ -190,13 +212,67 @@ TEST_CASE("what a budget leaves out is said, with its price", "[model_check]") {
   CHECK(least.findings.empty());
 }
 
-TEST_CASE("a freshly initialised model's blind spots are named", "[model_check]") {
-  Checkpoint checkpoint = small_checkpoint();
+namespace {
+
+/// As a freshly initialised nanochat: no layer adds anything.
+Checkpoint without_projections(const ArchitectureOverrides& overrides) {
+  Checkpoint checkpoint = small_checkpoint("", overrides);
   for (auto& [name, tensor] : checkpoint.tensors)
     if (name.find("c_proj") != std::string::npos) tensor = at::zeros_like(tensor);
-  const ModelReport report = check(checkpoint, {{"short_window", "5"}});
-  CHECK(report.findings.empty());
-  CHECK(report.not_covered ==
-        Messages{"attention: attn.c_proj is zero in every layer, so that logits do not depend on it",
+  return checkpoint;
+}
+
+/// Shows logits only, as a foreign engine may.
+class LogitsOnly : public Subject {
+ public:
+  explicit LogitsOnly(Subject& subject) : subject_(subject) {}
+  SubjectInfo info() const override { return subject_.info(); }
+  LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first, StageSink*) override {
+    return subject_.uncached_logits(tokens, first);
+  }
+  std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override {
+    return subject_.new_cache(batch, capacity);
+  }
+  GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) override {
+    return subject_.generate(path, request, observer);
+  }
+
+ private:
+  Subject& subject_;
+};
+
+}  // namespace
+
+TEST_CASE("a freshly initialised model hides attention from its logits, not from its stages", "[model_check]") {
+  const Exact wrong(without_projections({{"short_window", "5"}, {"qk_scale", "1.15"}}));
+  const Checkpoint right = without_projections({{"short_window", "5"}});
+  const ModelReport report = check_model(right, {{"short_window", "5"}}, *wrong.subject, 7, kAmple);
+  CHECK(report.not_covered.empty());
+  CHECK(report.logits.failures == 0);
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings[0].place.stage == "key");
+}
+
+TEST_CASE("blind spots are named where an engine shows logits only", "[model_check]") {
+  const std::string stages = "keys, values and the residual stream of every layer: this engine does not show them";
+  const auto not_covered = [](const Checkpoint& checkpoint) {
+    const Exact exact(checkpoint);
+    LogitsOnly logits_only(*exact.subject);
+    const ModelReport report = check_model(checkpoint, {{"short_window", "5"}}, logits_only, 7, kAmple);
+    CHECK(report.findings.empty());
+    CHECK(report.stages.checks == 0);
+    return report.not_covered;
+  };
+  CHECK(not_covered(small_checkpoint()) == Messages{stages});
+  CHECK(not_covered(without_projections({{"short_window", "5"}})) ==
+        Messages{stages, "attention: attn.c_proj is zero in every layer, so that logits do not depend on it",
                  "the MLP: mlp.c_proj is zero in every layer, so that logits do not depend on it"});
+}
+
+TEST_CASE("a naive path that is not in float64 is refused", "[model_check]") {
+  const Checkpoint checkpoint = small_checkpoint();
+  const auto model = make_model(checkpoint, {.backend = "auto", .dtype = "float32", .device = "cpu"});
+  const auto subject = make_in_process_subject(*model, nullptr);
+  CHECK_THROWS_WITH(check_model(checkpoint, {}, *subject, 7, kAmple),
+                    "exact: expected a subject in float64, found float32");
 }
