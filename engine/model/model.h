@@ -54,6 +54,7 @@ class Model {
   using StageTap = std::function<void(Stage stage, int64_t layer, const at::Tensor& values)>;
   /// Every plan passes through it before it is executed.
   void set_plan_filter(PlanFilter filter) { plan_filter_ = std::move(filter); }
+  const PlanFilter& plan_filter() const { return plan_filter_; }
   /// Is shown each stage's values (see stage.h for shapes) as a forward reaches it; layer 0 for embed and smear. Padded
   /// positions hold anything. The tensors must not be changed. const: looking does not change a model
   void set_stage_tap(StageTap tap) const { stage_tap_ = std::move(tap); }

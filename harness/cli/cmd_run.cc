@@ -3,52 +3,30 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 
 #include "harness/cli/config_flags.h"
 #include "harness/cli/output_file.h"
+#include "harness/cli/progress_line.h"
 #include "harness/record/record.h"
 #include "harness/report/table.h"
 
 namespace kvproof::cli {
 namespace {
 
-/// The first bytes of a line, whole characters only.
-std::string shortened(const std::string& line, int bytes) {
-  const auto is_continuation = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; };
-  auto end = std::min(line.size(), static_cast<std::size_t>(std::max(1, bytes)));
-  while (end > 0 && end < line.size() && is_continuation(line[end])) --end;
-  return line.substr(0, end);
-}
-
-/// One line on the terminal's last row, written over at each event; nothing where stderr is no terminal.
-class ProgressLine final : public Progress {
+class RunProgress final : public Progress {
  public:
-  ~ProgressLine() override { clear(); }
-
   void on_event(const ProgressEvent& event) override {
-    if (!Console::stderr_is_terminal()) return;
     auto line = fmt::format("[{}/{}] {}: {}", event.number, event.cases, event.case_id, event.stage);
     if (event.total > 0) line += fmt::format(" {}/{}", event.done + 1, event.total);
     if (event.seconds_left) line += fmt::format(", {} to go", duration_text(*event.seconds_left));
-    fmt::print(stderr, "\r\033[K{}",
-               shortened(line, Console::stderr_width() - 1));  // a wrapped line cannot be written over
-    std::fflush(stderr);
-    shown_ = true;
+    line_.show(line);
   }
-
-  void clear() {
-    if (!shown_) return;
-    fmt::print(stderr, "\r\033[K");
-    std::fflush(stderr);
-    shown_ = false;
-  }
+  void clear() { line_.clear(); }
 
  private:
-  bool shown_ = false;
+  ProgressLine line_;
 };
 
 void declare(CLI::App& app) {
@@ -68,7 +46,7 @@ ExitCode run(Call& call) {
   if (out == "") throw ArgumentError("--out", "is empty; give a file or leave the flag out");
   prepare_output_file(out.value_or(std::string(kRunFolder) + "/record"));
 
-  ProgressLine progress;
+  RunProgress progress;
   const auto outcome = run_config(config, call.words, &progress);
   progress.clear();
 

@@ -32,6 +32,7 @@ const std::vector<Command>& commands();
 Command run_command();
 Command plan_command();
 Command init_command();
+Command verify_command();
 Command report_command();
 Command generate_command();
 Command chat_command();

@@ -174,9 +174,9 @@ ExitCode parse_and_run(Console& console, const std::vector<std::string>& words) 
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {run_command(),      plan_command(),       init_command(),
-                                           report_command(),   generate_command(),   chat_command(),
-                                           tokenize_command(), detokenize_command(), logits_command(),
-                                           inspect_command(),  synthesize_command()};
+                                           verify_command(),   report_command(),     generate_command(),
+                                           chat_command(),     tokenize_command(),   detokenize_command(),
+                                           logits_command(),   inspect_command(),    synthesize_command()};
   return all;
 }
 

@@ -22,6 +22,10 @@ GeneratorBench::GeneratorBench()
       exact_(make_in_process_subject(*model_, tokenizer_.get(), LogitsAt::last)) {}
 GeneratorBench::~GeneratorBench() = default;
 
+Model& GeneratorBench::model() { return *model_; }
+
+std::unique_ptr<Subject> GeneratorBench::fresh_subject() { return make_in_process_subject(*model_, tokenizer_.get()); }
+
 BehaviourTarget GeneratorBench::target(Subject* subject) {
   const GptConfig& config = model_->config();
   BehaviourTarget target{subject ? *subject : *subject_, *exact_, config.vocab_size, config.rotary_len()};
@@ -89,7 +93,18 @@ std::vector<std::string> generators() {
                                     "script_ties[100,3,4]",
                                     "script_ties[100,1,2]",
                                     "script_ties[100,8,4]",
+                                    "script_ties[100,0,2]",
+                                    "script_bare[4]",
                                     "calculator[]",
+                                    "script_edges[0,0]",
+                                    "script_edges[100,0]",
+                                    "script_edges[100,3]",
+                                    "script_border[1]",
+                                    "script_border[2]",
+                                    "script_border[7]",
+                                    "script_border[298]",
+                                    "script_border[299]",
+                                    "script_border[300]",
                                     "chat[0]",
                                     "chat[2]",
                                     "chat[5]"};

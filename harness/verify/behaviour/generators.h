@@ -19,6 +19,9 @@ class GeneratorBench {
   /// What scenarios run on; valid as long as the bench. subject  null: our own; else one that decorates own()
   BehaviourTarget target(Subject* subject = nullptr);
   Subject& own() { return *subject_; }
+  /// The scripted model, for faults to be planted in; and one more subject of it.
+  Model& model();
+  std::unique_ptr<Subject> fresh_subject();
 
  private:
   std::unique_ptr<ScriptedModel> model_;

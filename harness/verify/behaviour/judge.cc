@@ -138,6 +138,7 @@ void BehaviourJudge::fact(bool holds, Path path, int64_t step, int64_t row, cons
 
 Recorded BehaviourJudge::check(Path path, const GenerationRequest& request, std::optional<int64_t> abandon_at,
                                const StepDraw& draw) {
+  if (target_.script) exact_.forget();  // another script, other logits
   Recorded actual = record_generation(target_.subject, path, request, abandon_at);
   const auto rows = static_cast<std::size_t>(request.num_samples);
   std::vector<std::vector<TokenId>> streams(rows), tokens(rows);

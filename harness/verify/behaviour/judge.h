@@ -29,6 +29,7 @@ class ExactLogits {
   /// first  the first position whose logits will be asked for
   void hint(const std::vector<TokenId>& history, int64_t first);
   std::vector<double> operator()(const std::vector<TokenId>& history);
+  void forget() { known_.clear(); }
 
  private:
   struct Known {

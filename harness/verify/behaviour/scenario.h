@@ -17,11 +17,13 @@ class BehaviourScenario {
  public:
   BehaviourScenario(std::string name, std::vector<int64_t> numbers, uint64_t seed, const BehaviourTarget& target,
                     ScenarioOutcome& outcome)
-      : target(target), judge(target, outcome), name_(std::move(name)), numbers_(std::move(numbers)), seed_(seed) {}
+      : target(target), judge(this->target, outcome), name_(std::move(name)), numbers_(std::move(numbers)),
+        seed_(seed) {}
 
-  const BehaviourTarget& target;
+  const BehaviourTarget target;
   BehaviourJudge judge;
 
+  const std::vector<int64_t>& numbers() const { return numbers_; }
   int64_t count() const { return static_cast<int64_t>(numbers_.size()); }
   /// The i-th integer. throws BadScenario unless it lies in [low, high]
   int64_t number(int64_t i, const char* what, int64_t low, int64_t high) const;
@@ -52,6 +54,7 @@ struct BehaviourKind {
 };
 
 const std::vector<BehaviourKind>& plain_kinds();   // on any model
+void run_errors(BehaviourScenario& scenario);      // one of them: errors[prompt]
 const std::vector<BehaviourKind>& staged_kinds();  // on a scripted one
 int64_t script_tool_cases();                       // of script_tools[case]
 

@@ -69,7 +69,7 @@ void ScriptedModel::fill_logits(uint64_t fingerprint, std::span<const int32_t> h
     logits[v] = static_cast<double>(bits >> 11) * 0x1p-53 * 6 - 3;
   }
   if (!script_) return;
-  for (const int32_t token : script_(history)) logits[token] = kFavoured;
+  for (const Said& said : script_(history)) logits[said.token] = said.logit;
 }
 
 void ScriptedModel::write(const StepPlan& plan, const TokenBatch& tokens, KVCache& cache) const {

@@ -16,11 +16,17 @@ namespace kvproof {
 /// logits at every later step; and where all is right, cached and uncached logits are equal to the last bit.
 class ScriptedModel final : public Model {
  public:
-  /// Tokens that share the top logit after this history; none: the hash alone.
-  using Script = std::function<std::vector<int32_t>(std::span<const int32_t> history)>;
-
   static constexpr int64_t kVocabulary = 300;  // the smallest byte-level vocabulary and some merges
-  static constexpr double kFavoured = 50;      // logit of the script's tokens
+  static constexpr double kFavoured = 50;      // logit of a script's tokens
+
+  /// A token and the logit it gets in place of the hash's.
+  struct Said {
+    Said(int32_t token, double logit = kFavoured) : token(token), logit(logit) {}  // NOLINT: a token says enough
+    int32_t token;
+    double logit;
+  };
+  /// What the model favours after a history; nothing: the hash alone.
+  using Script = std::function<std::vector<Said>(std::span<const int32_t> history)>;
 
   ScriptedModel();
 

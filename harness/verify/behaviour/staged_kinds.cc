@@ -13,6 +13,9 @@ namespace kvproof {
 namespace {
 
 using Ids = std::vector<TokenId>;
+using Favoured = std::vector<ScriptedModel::Said>;
+
+Favoured all_of(const Ids& ids) { return {ids.begin(), ids.end()}; }
 
 /// Stages a script for as long as it lives.
 class Staged {
@@ -31,9 +34,9 @@ void run_script_stop(BehaviourScenario& s) {
   const int64_t rows = s.rows(0), P = 4, n = 7;
   const SpecialTokens& special = *s.target.specials;
   const Ids first = {40, 41, 42, 43, special.assistant_end};
-  const Staged staged(s, [=](std::span<const int32_t> history) -> Ids {
+  const Staged staged(s, [=](std::span<const int32_t> history) -> Favoured {
     const auto step = static_cast<int64_t>(history.size()) - P;
-    if (step == 0) return first;
+    if (step == 0) return all_of(first);
     const int64_t chosen = std::find(first.begin(), first.end(), history[P]) - first.begin();
     const bool ends = chosen < 3 && step == (n - 1) * chosen / 2 + (chosen == 0 ? 1 : 0);  // after 1, 3 and 6 more
     if (!ends) return {};
@@ -50,14 +53,72 @@ void run_script_stop(BehaviourScenario& s) {
   if (s.number(2, "1 to go to the limit", 0, 1) == 1) s.check_both(request);
 }
 
-/// Exactly equal logits: the lowest ids are the candidates, and the greedy choice.
+/// Exactly equal logits: the lowest ids are the candidates, and the greedy choice. Then logits that float32 cannot tell
+/// apart, which must be told apart.
 void run_script_ties(BehaviourScenario& s) {
   const int64_t k = s.number(1, "top_k", 0, ScriptedModel::kVocabulary), rows = s.rows(2);
   const Ids tied = s.some_tokens(6, 7);
-  const Staged staged(s, [&](std::span<const int32_t>) { return tied; });
   GenerationRequest request = s.request(rows, 3, 5);
   request.sampler.temperature = static_cast<double>(s.number(0, "temperature, in percent,", 0, 100000)) / 100;
   request.sampler.top_k = k;
+  for (const double apart : {0.0, 1e-12}) {
+    const Staged staged(s, [&](std::span<const int32_t>) {
+      Favoured favoured;
+      for (const TokenId token : tied) favoured.push_back({token, ScriptedModel::kFavoured + apart * token});
+      return favoured;
+    });
+    s.check_both(request);
+    GenerationRequest cold = request;
+    cold.sampler.temperature = 1e-30;  // the coldest there is: no noise is left, ties of logits are ties of scores
+    if (apart == 0) s.check_both(cold);
+  }
+}
+
+/// The first and the last token of the vocabulary, alone and tied, greedy or sampled.
+void run_script_edges(BehaviourScenario& s) {
+  const TokenId last = ScriptedModel::kVocabulary - 1;
+  const int64_t P = 3;
+  const Staged staged(s, [=](std::span<const int32_t> history) -> Favoured {
+    switch ((history.size() - P) % 4) {
+      case 0:
+        return {0};
+      case 1:
+        return {last};
+      case 2:
+        return {0, last};
+      default:
+        return {};
+    }
+  });
+  GenerationRequest request = s.request(3, P, 8);
+  request.sampler.temperature = static_cast<double>(s.number(0, "temperature, in percent,", 0, 100000)) / 100;
+  request.sampler.top_k = s.number(1, "top_k", 0, ScriptedModel::kVocabulary);
+  s.check_both(request);
+}
+
+/// The border of top_k: the token with the most noise is by turns the last one let in, the first one kept out, and the
+/// worst of the vocabulary.
+void run_script_border(BehaviourScenario& s) {
+  const int64_t k = s.number(0, "top_k", 1, ScriptedModel::kVocabulary), P = 2;
+  GenerationRequest request = s.request(1, P, 6);
+  request.sampler.top_k = k;
+  request.sampler.temperature = 1000;  // logits hardly count
+  const Staged staged(s, [&](std::span<const int32_t> history) -> Favoured {
+    const auto step = static_cast<int64_t>(history.size()) - P;
+    if (step < 0) return {};  // inside the prompt
+    TokenId luckiest = 0;
+    for (TokenId token = 0; token < ScriptedModel::kVocabulary; ++token)
+      if (expected_noise(request.sampler.seed, 0, step, token) >
+          expected_noise(request.sampler.seed, 0, step, luckiest))
+        luckiest = token;
+    if (step % 3 == 2) return {{luckiest, -50}};
+    // Equal logits rank by id: those below, as many as are needed, come first.
+    Favoured favoured = {luckiest};
+    const int64_t others = step % 3 == 0 ? k - 1 : k;
+    for (TokenId token = 0; token < luckiest && static_cast<int64_t>(favoured.size()) <= others; ++token)
+      favoured.push_back(token);
+    return favoured;
+  });
   s.check_both(request);
 }
 
@@ -84,6 +145,8 @@ const std::vector<ToolCase>& tool_cases() {
       {"nothing between start and end", {{"{}_{}{7*6}", "42"}, {"__"}}},
       {"a start inside an expression", {{"{1+{12*7}", "84"}, {"__"}}},
       {"no result, then one", {{"{2**3}_{7*6}", "42"}, {"__"}}},
+      {"an end after an end", {{"{2**3}7*6}____"}}},
+      {"an expression of one token", {{"{5}", "5"}, {"__"}}},
       {"two calls, nothing left of the first", {{"{12*7}", "84"}, {"{10/2}", "5.0"}, {"_7*6}__"}}},
       {"an answer cut by max_tokens", {{"x{1,234,567 + 1}", "1234568"}}, 3},
       {"an answer cut before its end", {{"{7*6}", "42"}}, 1},
@@ -132,10 +195,10 @@ void run_script_tools(BehaviourScenario& s) {
   const Ids said = said_by(one, *s.target.tokenizer);
   const int64_t P = 3, delays = one.rows > 1 ? 3 : 1;
   const Ids first = {50, 51, 52};  // rows that begin with the i-th of them are i steps late
-  const Staged staged(s, [&](std::span<const int32_t> history) -> Ids {
+  const Staged staged(s, [&](std::span<const int32_t> history) -> Favoured {
     int64_t step = static_cast<int64_t>(history.size()) - P;
     if (delays > 1) {
-      if (step == 0) return first;
+      if (step == 0) return all_of(first);
       step -= 1 + (std::find(first.begin(), first.end(), history[P]) - first.begin());
     }
     if (step < 0 || step >= static_cast<int64_t>(said.size()) || said[step] == kNoToken) return {};
@@ -150,6 +213,17 @@ void run_script_tools(BehaviourScenario& s) {
     for (ForcedTokens& row : request.forced) row[0] = first[0];
   }
   s.check_both(request);
+}
+
+/// Where there is no tokenizer, nothing stops and nothing calculates, and asking for it is refused.
+void run_script_bare(BehaviourScenario& s) {
+  const auto bare = make_in_process_subject(*s.target.script, nullptr);
+  BehaviourTarget target{*bare, s.target.exact, s.target.vocab_size, s.target.rotary_len};
+  target.kv_bytes_per_token = s.target.kv_bytes_per_token;
+  target.script = s.target.script;
+  BehaviourScenario without("script_bare", s.numbers(), s.seed(), target, s.judge.outcome());
+  run_errors(without);
+  without.check_both(without.request(2, s.prompt(0), 4));
 }
 
 /// The calculator itself, against Python's own results.
@@ -232,7 +306,7 @@ void run_chat(BehaviourScenario& s) {
   const SpecialTokens& special = *s.target.specials;
   const Ids call = said_by({"", {{"{7*6}"}}, 0, 1}, *s.target.tokenizer);
   // Each answer calls the calculator, the second one also ends by itself.
-  const Staged staged(s, [&, special](std::span<const int32_t> history) -> Ids {
+  const Staged staged(s, [&, special](std::span<const int32_t> history) -> Favoured {
     const auto from = std::find(history.rbegin(), history.rend(), special.assistant_start).base() - history.begin();
     const auto step = static_cast<int64_t>(history.size()) - from;
     if (step < static_cast<int64_t>(call.size())) return {call[step]};
@@ -262,7 +336,10 @@ const std::vector<BehaviourKind>& staged_kinds() {
   static const std::vector<BehaviourKind> kKinds = {
       {"script_stop", "rows,percent,to the limit", 3, 3, true, run_script_stop},
       {"script_ties", "percent,k,rows", 3, 3, true, run_script_ties},
+      {"script_edges", "percent,k", 2, 2, true, run_script_edges},
+      {"script_border", "k", 1, 1, true, run_script_border},
       {"script_tools", "case", 1, 1, true, run_script_tools},
+      {"script_bare", "prompt", 1, 1, true, run_script_bare},
       {"calculator", "", 0, 0, true, run_calculator},
       {"chat", "step", 1, 1, true, run_chat},
   };

@@ -1,0 +1,145 @@
+// kvproof verify: is the cached output right? PASS, FAIL or INCONCLUSIVE, with evidence; and can this check be trusted?
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+
+#include "engine/error.h"
+#include "harness/cli/command.h"
+#include "harness/cli/model_flags.h"
+#include "harness/cli/progress_line.h"
+#include "harness/report/verification.h"
+#include "harness/verify/faults/planted_engine.h"
+#include "harness/verify/faults/self_test.h"
+#include "harness/verify/scenarios/scenario.h"
+#include "harness/verify/verdict/own_engine.h"
+#include "harness/verify/verdict/verify_json.h"
+
+namespace kvproof::cli {
+namespace {
+
+void declare(CLI::App& app) {
+  add_toggle(app, "--quick", "Fewer and shorter scenarios: a few seconds");
+  add_list(app, "--only", "SCENARIO", "Run this scenario alone, by the name a report gives it: 'chunks[1,299]/float64'");
+  add_value(app, "--seed", "N", "Chooses all tokens; default 1");
+  add_value(app, "--max-time", "SECONDS", "What the scenarios of caches may take, by a rough estimate; default 40, quick 2");
+  add_value(app, "--plant", "FAULT", "Plant a fault and verify as ever: it must be found");
+  add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
+  add_toggle(app, "--self-test", "Plant every fault in made-up models and count what was found; no model flags");
+  add_model_flags(app);
+}
+
+VerifyOptions read_options(const Arguments& arguments) {
+  VerifyOptions options;
+  options.depth = arguments.given("--quick") ? Depth::quick : Depth::full;
+  options.seed = arguments.unsigned_integer("--seed").value_or(1);
+  options.seconds = arguments.number("--max-time", 0.1).value_or(0);
+  options.only = arguments.texts("--only");
+  for (const std::string& name : options.only) parse_scenario(name);  // before anything is opened
+  if (arguments.given("--quick") && !options.only.empty())
+    throw ArgumentError("--quick", "cannot be combined with --only, which names what is run");
+  return options;
+}
+
+ExitCode code_of(VerifyVerdict verdict) {
+  switch (verdict) {
+    case VerifyVerdict::pass: return ExitCode::ok;
+    case VerifyVerdict::fail: return ExitCode::disagree;
+    case VerifyVerdict::inconclusive: return ExitCode::inconclusive;
+  }
+  return ExitCode::bug;
+}
+
+/// The command that runs a scenario of this call alone.
+std::string again(const Call& call, const std::string& scenario) {
+  std::string words = "kvproof verify";
+  for (std::size_t i = 2; i < call.words.size(); ++i) {
+    const std::string& word = call.words[i];
+    if (word == "--quick" || word.rfind("--only=", 0) == 0 || word.rfind("--format=", 0) == 0) continue;
+    if (word == "--only" || word == "--format") {
+      ++i;
+      continue;
+    }
+    const bool plain = word.find_first_of(" '\"$[]*?;&|<>()") == std::string::npos;
+    words += plain ? " " + word : " '" + word + "'";
+  }
+  return words + " --only '" + scenario + "'";
+}
+
+ExitCode verify_model(Call& call, const VerifyOptions& options) {
+  const auto planted = call.arguments.text("--plant");
+  const Fault* fault = planted ? &fault_named(*planted) : nullptr;
+  const auto flags = read_model_flags(call.arguments);
+  const auto session = open_session(flags, call.console);
+  OwnEngine engine(session.checkpoint, *session.model, session.tokenizer_or_null(), flags.overrides);
+  std::optional<PlantedEngine> plant;
+  if (fault) plant.emplace(*fault, engine, fault_context(*session.model, session.tokenizer.has_value()));
+
+  ProgressLine progress;
+  VerifyOptions told = options;
+  told.progress = [&](const std::string& stage, int64_t done, int64_t total) {
+    progress.show(total > 0 ? fmt::format("[{}/{}] {}", done, total, stage) : stage);
+  };
+  VerifyReport report = verify(engine.target(), told);
+  progress.clear();
+
+  Json document = verify_json(report);
+  document["checkpoint"] = session.checkpoint.name;
+  document["planted"] = planted ? Json(*planted) : Json(nullptr);
+  const ExitCode code = code_of(report.verdict);
+  document["exit_code"] = static_cast<int>(code);
+  document["reproduce"] = report.first_divergence ? Json(again(call, report.first_divergence->scenario)) : Json(nullptr);
+  call.console.document(document);
+  call.console.text(render_verification(document, Console::colour_on_stdout(), Console::width()));
+  return code;
+}
+
+ExitCode list_faults(Call& call) {
+  const auto flags = read_model_flags(call.arguments);
+  const auto session = open_session(flags, call.console);
+  const Json document = faults_json(fault_context(*session.model, session.tokenizer.has_value()));
+  call.console.document(document);
+  call.console.text(render_faults(document, Console::colour_on_stdout(), Console::width()));
+  return ExitCode::ok;
+}
+
+ExitCode self_test(Call& call) {
+  ProgressLine progress;
+  const Json document = run_self_test({.seed = call.arguments.unsigned_integer("--seed").value_or(1),
+                                       .progress = [&](const std::string& stage) { progress.show(stage); }});
+  progress.clear();
+  call.console.document(document);
+  call.console.text(render_self_test(document, Console::colour_on_stdout(), Console::width()));
+  return document.at("passed").get<bool>() ? ExitCode::ok : ExitCode::disagree;
+}
+
+void refuse_together(const Arguments& arguments, const std::string& flag, const std::vector<std::string>& others, const std::string& why) {
+  for (const std::string& other : others)
+    if (arguments.given(flag) && arguments.given(other)) throw ArgumentError(flag, fmt::format("cannot be combined with {}: {}", other, why));
+}
+
+ExitCode run(Call& call) {
+  const Arguments& arguments = call.arguments;
+  refuse_together(arguments, "--self-test",
+                  {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--base-dir", "--source", "--tag", "--step",
+                   "--synthetic", "--arch", "--dtype", "--device"},
+                  "the self-test brings its own models");
+  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant"}, "a list runs nothing");
+  if (arguments.given("--self-test")) return self_test(call);
+  if (arguments.given("--list-faults")) return list_faults(call);
+  return verify_model(call, read_options(arguments));
+}
+
+}  // namespace
+
+Command verify_command() {
+  return {"verify",
+          "Prove a KV cache right, or show where it goes wrong",
+          {"The model against Python's vectors and an oracle, the cache against recomputation, the generators against an",
+           "expectation of their own; logic in float64, rounding in the dtype asked for. JSON: results/README.md."},
+          {ExitCode::disagree, ExitCode::inconclusive, ExitCode::failed},
+          declare,
+          run};
+}
+
+}  // namespace kvproof::cli

@@ -1,0 +1,221 @@
+#include "harness/report/verification.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "harness/report/numbers.h"
+#include "harness/report/page.h"
+#include "harness/report/text.h"
+
+namespace kvproof {
+namespace {
+
+constexpr int kLabel = 14;
+
+Ink ink_of_outcome(const std::string& verdict) {
+  return verdict == "PASS" ? Ink::good : verdict == "INCONCLUSIVE" ? Ink::doubtful : Ink::bad;
+}
+
+std::string label(const std::string& text) { return "  " + left(text, kLabel); }
+
+void heading(Page& page, const std::string& text) {
+  page.line();
+  page.line(page.painted(text, Ink::bold));
+  page.line();
+}
+
+std::string dtype_of(const std::string& scenario) {
+  const auto slash = scenario.rfind('/');
+  return slash == std::string::npos ? "" : scenario.substr(slash + 1);
+}
+
+// --- what was checked ---------------------------------------------------------------------------------------------------
+
+void write_model(const View& model, Page& page) {
+  if (const View v = model.at("vectors"); !v.is_null()) {
+    page.wrapped(label("Python"),
+                 fmt::format("{}: logits at {} positions and {} token streams of nanochat's own code, {} generations; worst {}, {} is allowed",
+                             v.at("failures").integer() == 0 ? "equal" : "DIFFERENT", v.at("positions").integer(), v.at("streams").integer(),
+                             v.at("generations").integer(), small_number(v.at("worst").number_or_null()), small_number(v.at("allowed").number())));
+  }
+  if (const View o = model.at("oracle"); !o.is_null()) {
+    const int64_t failures = o.at("constants").at("failures").integer() + o.at("logits").at("failures").integer();
+    page.wrapped(label("oracle"),
+                 fmt::format("{}: {} constants and the logits of {} positions, {} tokens at most; worst {}, {} is allowed",
+                             failures == 0 ? "equal" : "DIFFERENT", o.at("constants").at("checks").integer(), o.at("positions").integer(),
+                             o.at("tokens").integer(), small_number(o.at("worst").number_or_null()), small_number(o.at("allowed").number_or_null())));
+  }
+  for (const char* part : {"vectors", "oracle"}) {
+    if (model.at(part).is_null()) continue;
+    const auto findings = model.at(part).at("findings").items();
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, findings.size()); ++i)
+      page.wrapped(label(""), shown(findings[i].at("message")), Ink::bad);
+  }
+  if (!model.at("broke_off").is_null()) page.wrapped(label(""), shown(model.at("broke_off")), Ink::bad);
+}
+
+struct Sum {
+  int64_t checks = 0, failures = 0;
+  double worst = 0;
+  bool known = true;
+};
+
+// Levels down, dtypes across.
+void write_levels(const View& document, Page& page) {
+  std::vector<std::string> dtypes;
+  std::map<std::pair<std::string, std::string>, Sum> sums;
+  for (const View& outcome : document.at("outcomes").items()) {
+    const std::string dtype = dtype_of(outcome.at("name").text());
+    if (std::find(dtypes.begin(), dtypes.end(), dtype) == dtypes.end()) dtypes.push_back(dtype);
+    for (const auto& [level, tally] : outcome.at("levels").json().items()) {
+      Sum& sum = sums[{dtype, level}];
+      sum.checks += tally.at("checks").get<int64_t>();
+      sum.failures += tally.at("failures").get<int64_t>();
+      if (tally.at("worst_ratio").is_null()) sum.known = false;
+      else sum.worst = std::max(sum.worst, tally.at("worst_ratio").get<double>());
+    }
+  }
+  std::string head = "  " + left("level", 20);
+  for (const std::string& dtype : dtypes) head += right(dtype, 14) + right("failed", 8) + right("worst", 10);
+  page.line(page.painted(head, Ink::dim));
+  for (const auto& [code, level] : document.at("levels").json().items()) {
+    std::string line = "  " + left(code + " " + visible(level.at("name").get<std::string>()), 20);
+    bool failed = false;
+    for (const std::string& dtype : dtypes) {
+      const Sum sum = sums[{dtype, code}];
+      failed |= sum.failures > 0;
+      line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 14) + right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
+              right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : small_number(sum.worst), 10);
+    }
+    page.line(page.painted(line, failed ? Ink::bad : Ink::plain));
+  }
+  page.wrapped("  ", "Checks made; worst: the largest error in units of what is allowed.", Ink::dim);
+}
+
+void write_calibration(const View& document, Page& page) {
+  const View all = document.at("calibration");
+  for (const auto& [dtype, unused] : all.json().items()) {
+    const View c = all.at(dtype);
+    const std::string unit = c.at("unit").text() == "R" ? "R " : "";
+    page.wrapped(label(dtype), fmt::format("worst harmless change {}{} < gate {}{} < smallest harm {}{} ({})", unit,
+                                           small_number(c.at("worst_benign").number_or_null()), unit, small_number(c.at("gate").number_or_null()), unit,
+                                           small_number(c.at("smallest_negative").number_or_null()),
+                                           c.at("smallest_negative_name").is_null() ? "none" : shown(c.at("smallest_negative_name"))));
+    for (const View& doubt : c.at("doubts").items()) page.wrapped(label(""), shown(doubt), Ink::doubtful);
+  }
+}
+
+std::string where(const View& d) {
+  std::vector<std::string> parts;
+  const auto add = [&](const char* key, const std::string& name) {
+    if (const auto value = d.at(key).integer_or_null()) parts.push_back(fmt::format("{} {}", name, *value));
+  };
+  if (!d.at("operation").is_null()) {
+    const auto step = d.at("step").integer_or_null();
+    parts.push_back(shown(d.at("operation")) + (step ? fmt::format(" (step {})", *step) : ""));
+  }
+  add("row", "row");
+  add("layer", "layer");
+  if (!d.at("stage").is_null()) parts.push_back("stage " + shown(d.at("stage")));
+  if (!d.at("tensor").is_null()) parts.push_back(shown(d.at("tensor")));
+  add("head", "head");
+  add("position", "position");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void write_divergence(const View& document, Page& page) {
+  const View d = document.at("first_divergence");
+  if (d.is_null()) return;
+  heading(page, "First divergence");
+  page.wrapped(label("scenario"), fmt::format("{}, seed {}", shown(d.at("scenario")), d.at("seed").integer()));
+  page.wrapped(label("where"), where(d));
+  page.wrapped(label("what"), shown(d.at("message")));
+  page.wrapped(label("suspect"), shown(d.at("suspect")) + ": " + shown(d.at("hint")), Ink::bold);
+  if (!d.at("evidence").is_null() && !d.at("evidence").text().empty()) page.wrapped(label("evidence"), shown(d.at("evidence")));
+  if (document.has("reproduce") && !document.at("reproduce").is_null()) page.wrapped(label("again"), shown(document.at("reproduce")));
+  std::vector<std::string> failed;
+  int64_t count = 0;
+  for (const View& outcome : document.at("outcomes").items()) {
+    if (outcome.at("failed").boolean() && ++count <= 8) failed.push_back(shown(outcome.at("name")));
+  }
+  if (count > 8) failed.push_back("…");
+  page.wrapped(label("failed"), fmt::format("{} of {} scenarios: {}", count, document.at("scenarios").integer(), fmt::join(failed, ", ")));
+}
+
+}  // namespace
+
+std::string render_verification(const Json& json, bool colour, int width) {
+  const View document(json);
+  Page page(colour, std::max(width, 80));
+  const View subject = document.at("subject");
+  const std::string name = document.has("checkpoint") ? shown(document.at("checkpoint")) : shown(subject.at("name"));
+  page.line(page.painted("kvproof verify " + name, Ink::bold));
+  page.line();
+  page.wrapped(label("subject"), fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")), shown(subject.at("device")),
+                                             counted(subject.at("threads").integer(), "thread"), shown(document.at("depth")), document.at("seed").integer()));
+  write_model(document.at("model"), page);
+  page.wrapped(label("cache"), fmt::format("{}, up to {}", counted(document.at("scenarios").integer(), "scenario"),
+                                           counted(document.at("longest_sequence").integer(), "position")));
+  page.line();
+  write_levels(document, page);
+  if (!document.at("calibration").json().empty()) {
+    heading(page, "Could it have failed?");
+    write_calibration(document, page);
+  }
+  if (const auto parts = document.at("not_covered").items(); !parts.empty()) {
+    heading(page, "Not covered");
+    for (const View& part : parts) page.wrapped("  - ", shown(part));
+  }
+  write_divergence(document, page);
+  page.line();
+  const std::string verdict = shown(document.at("verdict"));
+  page.wrapped(verdict + ": ", shown(document.at("explanation")), Ink::plain, ink_of_outcome(verdict));
+  return page.text();
+}
+
+std::string render_faults(const Json& json, bool colour, int width) {
+  const View document(json);
+  Page page(colour, std::max(width, 80));
+  std::string of_class;
+  for (const View& fault : document.at("faults").items()) {
+    if (fault.at("class").text() != of_class) {
+      if (!of_class.empty()) page.line();
+      of_class = fault.at("class").text();
+      page.line(page.painted(shown(fault.at("class")), Ink::bold));
+    }
+    const bool applicable = fault.at("applicable").boolean();
+    page.wrapped("  " + left(shown(fault.at("name")), 40) + "  ", shown(fault.at("summary")) + (applicable ? "" : "; not applicable: " + shown(fault.at("reason"))),
+                 applicable ? Ink::plain : Ink::dim);
+  }
+  return page.text();
+}
+
+std::string render_self_test(const Json& json, bool colour, int width) {
+  const View document(json);
+  Page page(colour, std::max(width, 80));
+  page.line(page.painted("kvproof verify --self-test", Ink::bold));
+  page.line();
+  page.line(page.painted("  " + left("fault", 42) + left("killed by", 20) + left("cheapest", 10) + "localised as", Ink::dim));
+  for (const View& row : document.at("matrix").items()) {
+    std::vector<std::string> levels;
+    for (const View& level : row.at("levels").items()) levels.push_back(shown(level));
+    const bool killed = row.at("killed").boolean(), localised = row.at("localised").boolean();
+    const std::string suspect = row.at("suspect").is_null() ? kNone : shown(row.at("suspect"));
+    page.line(page.painted("  " + left(shown(row.at("name")), 42) + left(killed ? fmt::format("{}", fmt::join(levels, " ")) : "SURVIVED", 20) +
+                               left(row.at("cheapest").is_null() ? kNone : shown(row.at("cheapest")), 10) + suspect + (localised ? "" : "  WRONG PLACE"),
+                           !killed ? Ink::bad : localised ? Ink::plain : Ink::doubtful));
+  }
+  page.line();
+  page.wrapped("  ", fmt::format("{} faults: {} killed, {} localised. {} harmless runs: {} false alarms.", document.at("faults").integer(),
+                                 document.at("killed").integer(), document.at("localised").integer(), document.at("benign_runs").integer(),
+                                 document.at("false_alarms").integer()));
+  const bool passed = document.at("passed").boolean();
+  page.line(page.painted(passed ? "PASS" : "FAIL", passed ? Ink::good : Ink::bad));
+  return page.text();
+}
+
+}  // namespace kvproof

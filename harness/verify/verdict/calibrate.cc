@@ -1,0 +1,163 @@
+#include "harness/verify/verdict/calibrate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "harness/verify/scenarios/scenario.h"
+
+namespace kvproof {
+namespace {
+
+constexpr int64_t kTokens = 12;      // the sequence; the last one is decoded
+constexpr double kNudge = 1e-3;
+constexpr double kLeastApart = 10;
+
+class Calibrator {
+ public:
+  Calibrator(const CalibrationTarget& target, uint64_t seed) : t_(target), info_(target.tested.info()), seed_(seed) {
+    const int64_t length = std::min(kTokens, info_.rotary_len);
+    tokens_ = distinct_tokens(seed, 0, length, info_.vocab_size);
+    last_ = length - 1;
+    reference_ = logits_of((t_.exact ? *t_.exact : t_.tested).uncached_logits(tokens_, last_));
+    if (t_.exact) naive_error_ = max_distance(logits_of(t_.tested.uncached_logits(tokens_, last_)), reference_);
+    result_.dtype = info_.dtype;
+  }
+
+  Calibration run() {
+    benign();
+    result_.gate = Gate{info_.dtype}.exact() ? kFloat64Gate * std::max(1.0, max_magnitude(reference_))
+                   : is_half(info_.dtype)    ? 2 * std::max(1.0, result_.worst_benign)
+                                             : kErrorRatioGate;
+    negative();
+    judge();
+    return std::move(result_);
+  }
+
+ private:
+  static std::vector<double> logits_of(const LogitRows& rows) {
+    const auto last = rows.at(rows.first_position + rows.rows - 1);
+    return {last.begin(), last.end()};
+  }
+
+  /// The distance of logits of the last position, in the unit of the gate.
+  double effect(std::span<const double> logits) const {
+    const double distance = max_distance(logits, reference_);
+    if (!t_.exact) return distance;
+    return distance / std::max({naive_error_, 8 * dtype_epsilon(info_.dtype) * max_magnitude(reference_), 1e-30});
+  }
+
+  void note_benign(const std::string& name, std::span<const double> logits) {
+    result_.benign.push_back({name, effect(logits)});
+    const double value = result_.benign.back().effect;
+    if (!(value <= result_.worst_benign)) result_.worst_benign = value;
+  }
+
+  /// A cache of `rows` equal rows that holds all tokens but the last, given in chunks.
+  std::unique_ptr<SubjectCache> filled(int64_t rows, const std::vector<int64_t>& chunks, const Tokens& tokens) {
+    auto cache = t_.tested.new_cache(rows, last_ + 2);
+    int64_t at = 0;
+    for (const int64_t n : chunks) {
+      TokenBatch batch{rows, n, {}, {}};
+      for (int64_t row = 0; row < rows; ++row) batch.ids.insert(batch.ids.end(), tokens.begin() + at, tokens.begin() + at + n);
+      cache->forward(batch, LogitsAt::last);
+      at += n;
+    }
+    return cache;
+  }
+
+  std::vector<double> decode(SubjectCache& cache, int64_t row = 0) {
+    return logits_of(cache.forward(TokenBatch::column(std::vector<int32_t>(cache.batch(), tokens_[last_])), LogitsAt::last)[row]);
+  }
+
+  void benign() {
+    note_benign("decoded after one prefill", decode(*filled(1, {last_}, tokens_)));
+    note_benign("decoded token by token", decode(*filled(1, std::vector<int64_t>(last_, 1), tokens_)));
+    if (last_ > 4) note_benign("prefilled in three chunks", decode(*filled(1, {3, 1, last_ - 4}, tokens_)));
+    note_benign("in a batch of three", decode(*filled(3, {last_}, tokens_), 2));
+    note_benign("recomputed with one more token behind", with_one_more());
+    if (!t_.use_key_blocks) return;
+    for (const int64_t keys : {3, 5}) {
+      t_.use_key_blocks(keys);
+      note_benign(fmt::format("attention over blocks of {} keys", keys), decode(*filled(1, {last_}, tokens_)));
+      note_benign(fmt::format("recomputed over blocks of {} keys", keys), logits_of(t_.tested.uncached_logits(tokens_, last_)));
+      t_.use_key_blocks(0);
+    }
+  }
+
+  std::vector<double> with_one_more() {
+    Tokens longer = tokens_;
+    longer.push_back(tokens_.front());
+    if (static_cast<int64_t>(longer.size()) > info_.rotary_len) longer.pop_back();
+    const LogitRows rows = t_.tested.uncached_logits(longer, last_);
+    return {rows.at(last_).begin(), rows.at(last_).end()};
+  }
+
+  void negative() {
+    Tokens exchanged = tokens_;
+    exchanged[last_ / 2] = distinct_tokens(seed_, 1, 2, info_.vocab_size)[exchanged[last_ / 2] == distinct_tokens(seed_, 1, 1, info_.vocab_size)[0]];
+    result_.negative.push_back({"one cached token is another one", effect(decode(*filled(1, {last_}, exchanged)))});
+    if (last_ > 1) {
+      Tokens shorter = tokens_;
+      shorter.erase(shorter.begin() + last_ / 2);
+      auto cache = filled(1, {last_ - 1}, shorter);
+      result_.negative.push_back({"one cached token is missing", effect(decode(*cache))});
+    }
+    if (t_.exact) return;  // a nudge drowns in rounding: it is float64's to feel
+    const auto base = filled(1, {last_}, tokens_);
+    for (int64_t layer = 0; layer < info_.n_layer; ++layer) {
+      for (const bool keys : {true, false}) nudge(*base, layer, keys);
+    }
+  }
+
+  /// The most that moving one position's key or value by 1e-3 does; positions are tried until one is felt.
+  void nudge(const SubjectCache& base, int64_t layer, bool keys) {
+    Control control{fmt::format("one cached {} + {:g}, layer {}", keys ? "key" : "value", kNudge, layer), 0};
+    for (const int64_t position : {last_ - 1, last_ / 2, int64_t{0}, last_ - 2}) {
+      if (position < 0 || control.effect > result_.gate) continue;
+      const auto cache = base.clone_rows(std::vector<int64_t>{0}, last_ + 2);
+      if (!cache->perturb(0, layer, position, keys, kNudge)) return;
+      control.effect = std::max(control.effect, effect(decode(*cache)));
+    }
+    result_.negative.push_back(control);
+  }
+
+  void judge() {
+    const bool half = is_half(info_.dtype);
+    std::vector<std::string> dead;
+    for (const Control& control : result_.negative)
+      if (!(control.effect > result_.gate)) dead.push_back(control.name);
+    if (!dead.empty() && !half) {
+      result_.doubts.push_back(fmt::format("{} of {} negative controls do not show in the logits ({}{}): with these weights a broken cache could pass",
+                                           dead.size(), result_.negative.size(), dead.front(), dead.size() > 1 ? ", …" : ""));
+    }
+    if (!half && !(result_.worst_benign <= result_.gate))
+      result_.doubts.push_back(fmt::format("harmless changes reach {:.3g} and the gate is {:.3g}", result_.worst_benign, result_.gate));
+    const Control* smallest = result_.smallest_negative();
+    if (!half && dead.empty() && smallest && !(smallest->effect >= kLeastApart * result_.worst_benign))
+      result_.doubts.push_back(fmt::format("the smallest harm ({}, {:.3g}) is less than {:g} times the worst harmless value ({:.3g})", smallest->name,
+                                           smallest->effect, kLeastApart, result_.worst_benign));
+  }
+
+  const CalibrationTarget& t_;
+  SubjectInfo info_;
+  uint64_t seed_;
+  Tokens tokens_;
+  int64_t last_ = 0;
+  std::vector<double> reference_;
+  double naive_error_ = 0;
+  Calibration result_;
+};
+
+}  // namespace
+
+const Control* Calibration::smallest_negative() const {
+  const auto least = std::min_element(negative.begin(), negative.end(), [](const Control& a, const Control& b) { return a.effect < b.effect; });
+  return least == negative.end() ? nullptr : &*least;
+}
+
+Calibration calibrate(const CalibrationTarget& target, uint64_t seed) { return Calibrator(target, seed).run(); }
+
+}  // namespace kvproof

@@ -1,0 +1,180 @@
+#include "harness/verify/verdict/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "engine/checkpoint/generation.h"
+#include "harness/verify/scenarios/scenario.h"
+
+namespace kvproof {
+namespace {
+
+constexpr double kSecondsPerLayer = 2.5e-4;  // of one forward, whatever it computes: dispatch, taps, exports
+constexpr double kFlopsPerSecond = 1e10;
+
+/// Every kind once or twice, a few tokens each: affordable on any model.
+const std::vector<std::string> kShort = {
+    "prefill[1]",     "prefill[9]",        "decode[1,6]",          "decode[7,3]",      "chunks[3,1,4]",
+    "ones[5]",        "batch[3,5,3]",      "ragged[1,4,9]",        "clone[3,7,3]",     "diverge[2,6]",
+    "shuffle[3,6,2]", "retain[4,6]",       "truncate[9,4,4]",      "truncate[4,0,3]",  "truncate_row[3,8,2]",
+    "reset[9,3]",     "reset[3,9]",        "grow[4,3]",            "capacity[1]",      "capacity[6]",
+    "poison[4,4]",    "interleave[5,3]",   "over_allocated[5,3]",  "replay[2,5,2]",    "row_independence[3,5,2]",
+    "causality[4,6]",
+};
+const std::vector<std::string> kMoreShort = {
+    "prefill[2]",       "prefill[3]",       "decode[2,4]",       "decode[3,4]",      "chunks[1,12]",     "chunks[12,1]",
+    "chunks[5,1,5]",    "chunks[1,1,9,2]",  "ones[16]",          "batch[1,6,6]",     "batch[2,9,4]",     "batch[4,7,3]",
+    "batch[8,5,3]",     "batch[17,4,2]",    "ragged[9,1]",       "ragged[3,3,8,1,5]", "clone[1,5,3]",    "clone[2,1,4]",
+    "clone[8,9,3]",     "clone[17,5,2]",    "diverge[1,1]",      "diverge[3,12]",    "shuffle[2,9,3]",   "shuffle[5,4,2]",
+    "retain[2,5]",      "retain[8,5]",      "truncate[12,11,4]", "truncate[12,1,6]", "truncate[7,7,3]",  "truncate_row[2,5,4]",
+    "truncate_row[5,9,3]", "reset[20,1]",   "reset[1,20]",       "grow[2,2]",        "grow[9,10]",       "capacity[2]",
+    "capacity[17]",     "poison[1,3]",      "poison[9,6]",       "interleave[1,8]",  "over_allocated[1,8]", "replay[1,12,4]",
+    "replay[4,6,3]",    "row_independence[2,9,3]", "row_independence[5,3,4]", "causality[1,9]", "causality[12,5]",
+    "threads[1,9,4]",   "threads[2,9,4]",
+};
+const std::vector<std::string> kNumerics = {"decode[7,9]", "chunks[3,1,9]", "ones[6]", "batch[3,9,4]", "ragged[1,4,9]",
+                                            "clone[3,7,4]", "truncate[9,4,5]", "reset[9,5]", "grow[4,3]"};
+
+double matmul_elements(const SubjectInfo& i) {
+  const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim), kv = static_cast<double>(i.n_kv_head * i.head_dim);
+  return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 8 * C * C) + static_cast<double>(i.vocab_size) * C;
+}
+
+/// Multiply-adds of positions first … first + count - 1, twice.
+double flops(const SubjectInfo& i, int64_t first, int64_t count) {
+  const double n = static_cast<double>(count), keys = static_cast<double>(first) + n / 2;
+  return 2 * n * matmul_elements(i) + 4 * n * keys * static_cast<double>(i.n_layer * i.n_head * i.head_dim);
+}
+
+class Chooser {
+ public:
+  Chooser(const SubjectInfo& info, double seconds) : info_(info), seconds_(seconds) {}
+
+  void add(const std::string& name) {
+    suite_.scenarios.push_back(name + "/" + info_.dtype);
+    const Script script = script_of(name);
+    suite_.seconds += estimated_seconds(script, info_);
+    suite_.longest = std::max(suite_.longest, longest_of(script));
+  }
+
+  /// All of them or none: together they show one thing.
+  void add_if_affordable(const std::vector<std::string>& names, const std::string& what) {
+    double seconds = 0;
+    for (const std::string& name : names) {
+      if (longest_of_name(name) > info_.rotary_len) return;  // no such positions in this model
+      seconds += estimated_seconds(script_of(name), info_);
+    }
+    if (suite_.seconds + seconds > seconds_) {
+      suite_.not_covered.push_back(fmt::format("{} ({}): about {:.0f} s more than this check may take", what, names.front(),
+                                               std::max(1.0, suite_.seconds + seconds - seconds_)));
+      return;
+    }
+    for (const std::string& name : names) add(name);
+  }
+
+  Suite take() { return std::move(suite_); }
+
+ private:
+  Script script_of(const std::string& name) const { return make_script(parse_scenario(name + "/" + info_.dtype), info_, 0); }
+
+  static int64_t longest_of(const Script& script) {
+    int64_t longest = 0;
+    for (const Tokens& history : histories(script)) longest = std::max(longest, static_cast<int64_t>(history.size()));
+    return longest;
+  }
+  static int64_t longest_of_name(const std::string& name) {
+    const ScenarioName parsed = parse_scenario(name + "/float64");
+    int64_t total = 8;
+    for (const int64_t n : parsed.parameters) total += n;
+    return total;
+  }
+
+  SubjectInfo info_;
+  double seconds_;
+  Suite suite_;
+};
+
+/// The windows that end attention before the rotary tables end it, ascending, each once.
+std::vector<int64_t> finite_windows(const SubjectInfo& info) {
+  std::vector<int64_t> windows;
+  for (const int64_t w : info.windows)
+    if (w < info.rotary_len) windows.push_back(w);
+  std::sort(windows.begin(), windows.end());
+  windows.erase(std::unique(windows.begin(), windows.end()), windows.end());
+  return windows;
+}
+
+std::string text(const std::string& kind, const std::vector<int64_t>& parameters) {
+  return ScenarioName{kind, parameters, ""}.text().substr(0, ScenarioName{kind, parameters, ""}.text().size() - 1);
+}
+
+/// Around a window of w keys: a token sees w before its own.
+void add_window(Chooser& suite, int64_t w, Depth depth) {
+  const std::string what = fmt::format("sequences past the window of {} keys", w);
+  const int64_t before = std::max<int64_t>(1, w - 1);
+  suite.add_if_affordable({text("decode", {before, 4})}, what);
+  suite.add_if_affordable({text("chunks", {before, 3, 1, 4}), text("clone", {2, w + 2, 2})}, "chunks and clones past that window");
+  suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})}, "rollback and batches past that window");
+  if (depth == Depth::quick) return;
+  suite.add_if_affordable({text("prefill", {w}), text("prefill", {w + 1}), text("prefill", {w + 2}), text("chunks", {w, 2, w / 2 + 1}),
+                           text("chunks", {1, w + 2}), text("ragged", {w + 3, 2, w - w / 2})},
+                          fmt::format("prefill lengths and chunks on the edge of the window of {} keys", w));
+  suite.add_if_affordable({text("ones", {w + 4})}, fmt::format("a window of {} keys crossed token by token", w));
+  suite.add_if_affordable({text("decode", {2 * w, 3}), text("grow", {w + 1, 3}), text("reset", {2 * w, 3}), text("reset", {3, w + 3})},
+                          fmt::format("twice the window of {} keys", w));
+}
+
+}  // namespace
+
+double estimated_seconds(const Script& script, const SubjectInfo& info) {
+  double forwards = 0, work = 0;
+  std::vector<ExpectedCache> caches;
+  for (const CacheStep& step : script.steps) {
+    if (step.kind == CacheStep::Kind::forward && !step.refused) {
+      ++forwards;
+      for (std::size_t row = 0; row < step.tokens.size(); ++row)
+        work += flops(info, static_cast<int64_t>(caches[step.cache].rows[row].size()), static_cast<int64_t>(step.tokens[row].size()));
+    }
+    apply(step, caches);
+  }
+  for (const Tokens& history : histories(script)) {
+    ++forwards;
+    work += flops(info, 0, static_cast<int64_t>(history.size()));
+  }
+  const double times = 1 + static_cast<double>(script.twins.size());
+  return times * (forwards * kSecondsPerLayer * static_cast<double>(info.n_layer) + work / kFlopsPerSecond);
+}
+
+Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool numerics) {
+  Chooser suite(info, seconds);
+  const auto fits = [&](const std::string& name) {  // every model has room for these but the very shortest
+    for (const int64_t n : parse_scenario(name + "/float64").parameters)
+      if (n + 8 > info.rotary_len) return false;
+    return true;
+  };
+  for (const std::string& name : numerics ? kNumerics : kShort)
+    if (fits(name)) suite.add(name);
+  if (!numerics) suite.add(text("rotary", {info.rotary_len}));
+  if (!numerics && depth == Depth::full) {
+    for (const std::string& name : kMoreShort)
+      if (fits(name)) suite.add_if_affordable({name}, "a further short scenario");
+  }
+  const std::vector<int64_t> windows = finite_windows(info);
+  for (const int64_t w : windows) {
+    if (numerics) {
+      suite.add_if_affordable({text("decode", {std::max<int64_t>(1, w - 1), 4})}, fmt::format("rounding past the window of {} keys", w));
+    } else {
+      add_window(suite, w, depth);
+    }
+  }
+  if (depth == Depth::full && !numerics) {
+    const int64_t N = info.sequence_len;
+    suite.add_if_affordable({text("decode", {N - 1, 3})}, fmt::format("sequences past sequence_len, {} tokens", N));
+    suite.add_if_affordable({text("rotary_end", {info.rotary_len})}, fmt::format("the last of the {} positions of the rotary tables", info.rotary_len));
+  }
+  return suite.take();
+}
+
+}  // namespace kvproof

@@ -1,0 +1,32 @@
+// Which scenarios a model is put through, and what they cost.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/subject/subject.h"
+#include "harness/verify/scenarios/script.h"
+
+namespace kvproof {
+
+enum class Depth { quick, full };
+
+struct Suite {
+  std::vector<std::string> scenarios;    // "chunks[1,299]/float64", simple ones first
+  std::vector<std::string> not_covered;  // sentences without full stop: what was left out, and why
+  int64_t longest = 0;                   // positions
+  double seconds = 0;                    // roughly, on two cores
+};
+
+/// The scenarios of caches for one model and dtype.
+///
+/// Short scenarios, of every kind, are always there. Those that cross a window, the model's sequence_len or the rotary
+/// tables' end join while the estimate stays below `seconds`; the shortest first, and what does not fit is named.
+/// numerics  a small selection, for a dtype whose logic is judged in float64
+Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool numerics);
+
+/// A rough estimate of one scenario, recomputation included: a fixed cost per layer and forward, and multiply-adds at 10
+/// GFLOP/s. Only chooses what to run.
+double estimated_seconds(const Script& script, const SubjectInfo& info);
+
+}  // namespace kvproof
