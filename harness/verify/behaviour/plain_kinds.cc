@@ -386,7 +386,9 @@ void check_refused(BehaviourScenario& s, Path path, const BadRequest& bad) {
                fmt::format("a request with {} was refused only after work had begun", bad.what));
 }
 
-void check_all_refused(BehaviourScenario& s) {
+}  // namespace
+
+void run_errors(BehaviourScenario& s) {
   std::vector<BadRequest> refused(std::begin(kBadRequests), std::end(kBadRequests));
   if (!s.target.specials)
     refused.push_back({"stop but no tokenizer", "argument", "stop", false, [](auto& r, auto&) { r.stop = true; }});
@@ -399,10 +401,6 @@ void check_all_refused(BehaviourScenario& s) {
     s.judge.check(path, request);  // nothing of them is left
   }
 }
-
-}  // namespace
-
-void run_errors(BehaviourScenario& s) { check_all_refused(s); }
 
 const std::vector<BehaviourKind>& plain_kinds() {
   static const std::vector<BehaviourKind> kKinds = {
