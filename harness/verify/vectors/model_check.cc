@@ -27,52 +27,66 @@ std::vector<double> doubles_of(const at::Tensor& tensor) {
 // Notes each constant that the engine resolved otherwise than the oracle.
 class ConstantCheck {
  public:
-  explicit ConstantCheck(ModelReport* report) : report_(report) {}
+  ConstantCheck(std::string operation, LevelTally* tally, std::vector<Finding>* findings)
+      : operation_(std::move(operation)), tally_(tally), findings_(findings) {}
 
   template <class T>
   void same(const std::string& key, const T& found, const T& expected, int64_t layer = kNowhere) {
-    report_->constants.add_fact(found == expected);
+    tally_->add_fact(found == expected);
     if (found == expected) return;
     Finding f;
     f.level = Level::invariants;
-    f.place.operation = "resolving the architecture";
+    f.place.operation = operation_;
     f.place.stage = key;
     f.place.layer = layer;
     const std::string where = layer == kNowhere ? "" : fmt::format(" of layer {}", layer);
     f.message = fmt::format("{}{}: expected {}, the oracle's, found {}", key, where, expected, found);
-    report_->findings.push_back(std::move(f));
+    findings_->push_back(std::move(f));
   }
 
+  void all(const GptConfig& config, const OracleModel& model, const OracleConstants& c);
+
  private:
-  ModelReport* report_;
+  std::string operation_;
+  LevelTally* tally_;
+  std::vector<Finding>* findings_;
 };
 
 std::string window_text(std::optional<int64_t> window) { return window ? std::to_string(*window) : "unlimited"; }
 
-void check_constants(const GptConfig& config, const Checkpoint& checkpoint, const OracleModel& model,
-                     const OracleConstants& c, ModelReport* report) {
-  ConstantCheck check(report);
-  check.same("rope_base", config.rope_base, c.rope_base);
-  check.same("rope_table_dtype", config.rope_table_dtype == "compute" ? model.compute_dtype : config.rope_table_dtype,
-             c.rope_table_dtype);
-  check.same("qk_scale", config.qk_scale, c.qk_scale);
-  check.same("softcap", config.softcap, c.softcap);
-  check.same("norm_eps", config.norm_eps, c.norm_eps);
-  check.same("lambdas", config.has_lambdas, c.has_lambdas);
-  check.same("smear", config.has_smear, c.smear_channels > 0);
-  check.same("backout", config.has_backout, c.has_backout);
-  if (c.has_backout) check.same("backout_layer", config.backout_layer(), c.backout_layer);
-  check.same("value_embeds", config.has_value_embeds, c.ve_gate_channels > 0);
-  check.same("ve_gate_channels", config.ve_gate_channels, c.ve_gate_channels);
-  check.same("ve_gate_scale", config.ve_gate_scale, c.ve_gate_scale);
+void ConstantCheck::all(const GptConfig& config, const OracleModel& model, const OracleConstants& c) {
+  same("rope_base", config.rope_base, c.rope_base);
+  same("rope_table_dtype", config.rope_table_dtype == "compute" ? model.compute_dtype : config.rope_table_dtype,
+       c.rope_table_dtype);
+  same("qk_scale", config.qk_scale, c.qk_scale);
+  same("softcap", config.softcap, c.softcap);
+  same("norm_eps", config.norm_eps, c.norm_eps);
+  same("lambdas", config.has_lambdas, c.has_lambdas);
+  same("smear", config.has_smear, c.smear_channels > 0);
+  same("backout", config.has_backout, c.has_backout);
+  if (c.has_backout) same("backout_layer", config.backout_layer(), c.backout_layer);
+  same("value_embeds", config.has_value_embeds, c.ve_gate_channels > 0);
+  same("ve_gate_channels", config.ve_gate_channels, c.ve_gate_channels);
+  same("ve_gate_scale", config.ve_gate_scale, c.ve_gate_scale);
   for (int64_t layer = 0; layer < model.n_layer; ++layer) {
     const int64_t window = config.window(layer);
-    check.same("window", window_text(window == kUnlimited ? std::nullopt : std::optional(window)),
-               window_text(c.windows[static_cast<std::size_t>(layer)]), layer);
-    // The checkpoint itself says which layers have one.
-    check.same("value_embed", config.has_value_embed(layer),
-               checkpoint.tensors.count(fmt::format("value_embeds.{}.weight", layer)) > 0, layer);
+    same("window", window_text(window == kUnlimited ? std::nullopt : std::optional(window)),
+         window_text(c.windows[static_cast<std::size_t>(layer)]), layer);
   }
+}
+
+// Sizes without weights.
+OracleModel oracle_sizes(const ModelDims& dims, const std::string& generation) {
+  OracleModel model;
+  model.generation = generation;
+  model.sequence_len = dims.sequence_len;
+  model.vocab_size = dims.vocab_size;
+  model.n_layer = dims.n_layer;
+  model.n_head = dims.n_head;
+  model.n_kv_head = dims.n_kv_head;
+  model.n_embd = dims.n_embd;
+  model.window_pattern = dims.window_pattern;
+  return model;
 }
 
 // --- RoPE's tables ------------------------------------------------------------------------------------------------
@@ -334,22 +348,33 @@ void note_blind_spots(const Checkpoint& checkpoint, ModelReport* report) {
 }  // namespace
 
 OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides) {
-  const ModelDims& dims = checkpoint.dims;
-  OracleModel model;
-  model.generation = checkpoint.architecture.generation;
-  model.sequence_len = dims.sequence_len;
-  model.vocab_size = dims.vocab_size;
-  model.n_layer = dims.n_layer;
-  model.n_head = dims.n_head;
-  model.n_kv_head = dims.n_kv_head;
-  model.n_embd = dims.n_embd;
-  model.window_pattern = dims.window_pattern;
+  OracleModel model = oracle_sizes(checkpoint.dims, checkpoint.architecture.generation);
   model.overrides = overrides;
   model.tensor = [tensors = checkpoint.tensors](const std::string& name) {
     const at::Tensor& tensor = tensors.at(name);
     return OracleTensor{tensor.sizes().vec(), doubles_of(tensor)};
   };
   return model;
+}
+
+void check_architectures(LevelTally* tally, std::vector<Finding>* findings) {
+  for (const std::string generation : {"2025-10", "2025-12", "2026-01", "2026-02", "2026-03a", "head"}) {
+    const bool has_windows = generation >= "2026-01";
+    for (const char* pattern : {"", "L", "S", "SL", "ssl", "SSSL"}) {
+      if (*pattern != 0 && !has_windows) continue;
+      for (const int64_t sequence_len : {63, 500, 512, 2048, 3000}) {
+        for (int64_t n_layer = 1; n_layer <= 7; ++n_layer) {
+          ModelDims dims{sequence_len, 331, n_layer, 2, 1, 64, std::nullopt};
+          if (*pattern != 0) dims.window_pattern = pattern;
+          const OracleModel model = oracle_sizes(dims, generation);
+          ConstantCheck check(fmt::format("resolving {} with {} layers, {} positions and window_pattern {}", generation,
+                                          n_layer, sequence_len, *pattern ? pattern : "absent"),
+                              tally, findings);
+          check.all(GptConfig(dims, architecture_of(generation, dims)), model, oracle_constants(model));
+        }
+      }
+    }
+  }
 }
 
 ModelReport check_model(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides, Subject& exact,
@@ -360,7 +385,12 @@ ModelReport check_model(const Checkpoint& checkpoint, const ArchitectureOverride
   const GptConfig config(checkpoint.dims, checkpoint.architecture);
   const OracleModel model = oracle_model_of(checkpoint, overrides);
   OracleConstants constants = oracle_constants(model);
-  check_constants(config, checkpoint, model, constants, &report);
+  ConstantCheck check("resolving the architecture", &report.constants, &report.findings);
+  check.all(config, model, constants);
+  for (int64_t layer = 0; layer < model.n_layer; ++layer) {  // the checkpoint itself says which layers have one
+    check.same("value_embed", config.has_value_embed(layer),
+               checkpoint.tensors.count(fmt::format("value_embeds.{}.weight", layer)) > 0, layer);
+  }
 
   const SequencePlan plan = affordable_plan(model, constants, flops_budget, &report);
   report.tokens = plan.tokens();

@@ -16,6 +16,10 @@ namespace kvproof {
 /// The tensors are shared.
 OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides);
 
+/// Every generation's architecture as the engine resolves it, over window patterns, depths and lengths that no vector
+/// has, against the oracle's constants. Needs no weights. Appends to both.
+void check_architectures(LevelTally* tally, std::vector<Finding>* findings);
+
 /// How far RoPE's tables may be from correctly rounded ones, in float32's last bits (see oracle_rotary_bounds): a pow that
 /// errs in its last bit, and two operations that round its result. Worst seen 1.4, over nine head sizes from 16 to 256,
 /// both bases, float32, bfloat16 and float16 tables, and all of 20480 positions.

@@ -203,6 +203,7 @@ VectorReport check_vectors(const VectorOptions& options) {
   const ModelOptions model_options =
       resolve_model_options({.backend = options.backend, .dtype = "float32", .device = options.device});
   VectorReport report;
+  check_architectures(&report.tally, &report.findings);
   for (const EmbeddedGeneration& files : embedded_generations()) {
     ++report.generations;
     const VectorCase c(files);

@@ -27,11 +27,11 @@ struct VectorReport {
   int64_t streams = 0;      // rows of tokens generated and compared
   double worst = 0;         // logits, keys and values: largest distance from Python's float32
   LevelTally tally;
-  std::vector<Finding> findings;         // place.operation begins with the generation's name
+  std::vector<Finding> findings;         // place.operation begins with the generation's name, or "resolving"
   std::vector<std::string> not_covered;  // sentences without full stop
 };
 
-/// Per generation: logits of full recompute (every prompt; past every window and past sequence_len), logits, keys and
+/// First the architectures, as check_architectures. Per generation: logits of full recompute (every prompt; past every window and past sequence_len), logits, keys and
 /// values of a prompt decoded with given tokens through a cache, the oracle's logits, prompts encoded, and what both
 /// generators make of the prompts, greedy and sampled by torch.multinomial.
 ///

@@ -181,6 +181,16 @@ TEST_CASE("an architecture that the oracle does not know is named, constant by c
                  "window of layer 3: expected 64, the oracle's, found unlimited"});
 }
 
+TEST_CASE("every generation resolves to the oracle's constants, whatever its pattern, depth and length",
+          "[model_check]") {
+  LevelTally tally;
+  std::vector<Finding> findings;
+  check_architectures(&tally, &findings);
+  CHECK(findings.empty());
+  CHECK(tally.failures == 0);
+  CHECK(tally.checks > 10000);
+}
+
 TEST_CASE("RoPE's tables are held against the oracle's by the last bit", "[model_check]") {
   Checkpoint wrong = small_checkpoint("", {{"short_window", "5"}});
   wrong.architecture.rope_base = 100001;  // a hundred thousandth off
