@@ -181,10 +181,7 @@ void add_rollbacks(std::vector<Fault>& all) {
                    if (!row.empty()) row.pop_back();
                  })});
   all.push_back({"truncate-cuts-every-row", "rollback", "all rows are cut to the length that one was given", "",
-                 any_model,
-                 at({.suspects = {Suspect::rollback, Suspect::row, Suspect::state},
-                     .stage = "state",
-                     .first_operation = "truncate"}),
+                 any_model, at({.suspects = {Suspect::rollback}, .stage = "state", .first_operation = "truncate"}),
                  in_memory_of(Kind::truncate, [](KVCache& cache, const CacheOperation& operation, Memory&) {
                    const auto length = static_cast<std::size_t>(cache.length(operation.rows[0]));
                    for (Tokens& row : cache.raw().tokens) row.resize(std::min(row.size(), length));
@@ -227,13 +224,12 @@ void add_side_state(std::vector<Fault>& all) {
                    for (Tokens& row : cache.raw().tokens)
                      if (!row.empty()) row.back() = row.front();
                  })});
-  all.push_back(
-      {"retained-tokens-out-of-order", "rows", "rows that stay remember each other's tokens", "", any_model,
-       at({.suspects = {Suspect::retain, Suspect::state, Suspect::row}, .stage = "state", .first_operation = "retain"}),
-       in_memory_of(Kind::retain, [](KVCache& cache, const CacheOperation&, Memory&) {
-         auto& rows = cache.raw().tokens;
-         std::rotate(rows.begin(), rows.begin() + 1, rows.end());
-       })});
+  all.push_back({"retained-tokens-out-of-order", "rows", "rows that stay remember each other's tokens", "", any_model,
+                 at({.suspects = {Suspect::retain, Suspect::state}, .stage = "state", .first_operation = "retain"}),
+                 in_memory_of(Kind::retain, [](KVCache& cache, const CacheOperation&, Memory&) {
+                   auto& rows = cache.raw().tokens;
+                   std::rotate(rows.begin(), rows.begin() + 1, rows.end());
+                 })});
 }
 
 // Lets decode read so many slots behind the newest, as far as the storage goes.

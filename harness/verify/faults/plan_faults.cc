@@ -66,7 +66,7 @@ void add_positions(std::vector<Fault>& all) {
                  change_chunk_rows([](RowPlan& row, const StepPlan&, const Context&) { row.position = 0; })});
   all.push_back({"position-advances-by-one-per-chunk", "position",
                  "after a forward of several tokens the length has moved by one", "", any_model,
-                 at({.suspects = {Suspect::state, Suspect::position}, .first_operation = "chunk"}),
+                 at({.suspects = {Suspect::state}, .first_operation = "chunk"}),
                  change_plan([](StepPlan& plan, const Context&) {
                    for (RowPlan& row : plan.rows) row.advance = 1;
                  })});
@@ -220,7 +220,7 @@ void add_scales(std::vector<Fault>& all) {
                  at({.suspects = {Suspect::qk_scale}, .stage = "query", .layer = 0, .first_operation = "decode"}),
                  change_layers(is_decode, [](StepPlan&, LayerPlan& layer, const Context&) { layer.q_scale = 1; })});
   all.push_back(
-      {"attention-scale-of-kv-heads", "scale", "decode divides scores by the root of twice the head size", "",
+      {"attention-scale-of-another-head-size", "scale", "decode divides scores by the root of twice the head size", "",
        any_model, at({.suspects = {Suspect::attention}, .stage = "attention", .layer = 0, .first_operation = "decode"}),
        change_layers(is_decode,
                      [](StepPlan&, LayerPlan& layer, const Context&) { layer.attention_scale /= std::sqrt(2.0); })});

@@ -326,10 +326,12 @@ void add_leaving_rows(std::vector<Fault>& all) {
 // --- value embedding ------------------------------------------------------------------------------------------------------
 
 void add_value_embeddings(std::vector<Fault>& all) {
-  const Where shown = in_value_embed_layer({.suspects = {Suspect::value_embedding, Suspect::cache_write},
-                                            .stage = "cache",
-                                            .tensor = "V",
-                                            .first_operation = "decode"});
+  // The right value was computed; what is stored is another.
+  const auto stored_by = [](std::vector<Suspect> suspects) {
+    return in_value_embed_layer(
+        {.suspects = std::move(suspects), .stage = "cache", .tensor = "V", .first_operation = "decode"});
+  };
+  const Where shown = stored_by({Suspect::cache_write, Suspect::value_embedding});
   const auto decoded = [](auto change) {
     return change_new_slots([change](Raw raw, int64_t row, int64_t begin, int64_t end, const Context& c) {
       if (begin > 0 && end - begin == 1) change(raw, c.value_embed_layer(), row, begin);
@@ -350,7 +352,8 @@ void add_value_embeddings(std::vector<Fault>& all) {
                    slots(raw.values, layer, row, slot, slot + 1).mul_(0.5);
                  })});
   all.push_back({"value-of-row-0-in-decode", "value-embedding", "every row stores row 0's decoded value", "",
-                 needs_value_embed, shown, decoded([](Raw raw, int64_t layer, int64_t row, int64_t slot) {
+                 needs_value_embed, stored_by({Suspect::row, Suspect::cache_write}),
+                 decoded([](Raw raw, int64_t layer, int64_t row, int64_t slot) {
                    slots(raw.values, layer, row, slot, slot + 1).copy_(slots(raw.values, layer, 0, slot, slot + 1));
                  })});
 }

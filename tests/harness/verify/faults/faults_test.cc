@@ -8,6 +8,7 @@
 
 #include "harness/verify/behaviour/generators.h"
 #include "harness/verify/faults/plant.h"
+#include "harness/verify/localise.h"
 #include "harness/verify/scenarios/drive.h"
 #include "harness/verify/scenarios/scenario.h"
 #include "tests/support/golden.h"
@@ -88,6 +89,7 @@ std::string row_of_the_kill_table(const Fault& fault, const std::vector<Scenario
   std::string row = fmt::format("{:<40} {:<15} {:>2} of {:<2}", fault.name, fault.class_, failed, outcomes.size());
   for (std::size_t i = 0; i < kLevels.size(); ++i) row += fmt::format(" {:>5}", failures[i]);
   const ScenarioOutcome* first = first_failed(outcomes);
+  if (const auto divergence = localise(outcomes)) row += "  -> " + to_string(divergence->suspect);
   if (broken) row += fmt::format("  {} broke off", broken);
   if (first && first->findings.empty()) row += "  " + first->broke_off;
   if (first && !first->findings.empty()) {
@@ -118,6 +120,33 @@ TEST_CASE("every fault shows itself where it says", "[faults]") {
     if (first) CHECK(shows_in_place(fault.place(context), *first));
   }
   if (std::getenv("KVPROOF_KILL_TABLE")) std::printf("%s\n", table.c_str());
+}
+
+TEST_CASE("on models of other shapes a fault shows itself or is said not to apply", "[faults]") {
+  struct Other {
+    const char* fields;
+    ArchitectureOverrides overrides;
+  };
+  // One layer and one head, its window as short as the sequences; no window, smear or value embedding, one kv head for all.
+  const Other other =
+      GENERATE(Other{"n_layer=1,n_head=1,n_kv_head=1,sequence_len=8,window_pattern=L", {}},
+               Other{"generation=2025-10,n_kv_head=1", {}}, Other{"n_kv_head=4", {{"short_window", "3"}}});
+  Bed bed(other.fields, other.overrides);
+  TraceBank bank(*bed.reference, nullptr, {"float64", kErrorRatioGate});
+  REQUIRE(first_failed(caches(bed, bank, nullptr)) == nullptr);
+  const FaultContext context = fault_context(*bed.model, true);
+  int64_t planted = 0;
+  for (const Fault& fault : faults()) {
+    CAPTURE(other.fields, fault.name);
+    if (fault.class_ == "generation" || !fault.not_applicable(context).empty())
+      continue;  // a generator's bench is its own
+    const auto outcomes = caches(bed, bank, &fault);
+    const ScenarioOutcome* first = first_failed(outcomes);
+    CHECK(first != nullptr);
+    if (first) CHECK(shows_in_place(fault.place(context), *first));
+    ++planted;
+  }
+  CHECK(planted > 40);
 }
 
 TEST_CASE("a fault that is taken out again leaves the model as it was", "[faults]") {
@@ -166,6 +195,8 @@ TEST_CASE("faults have names of their own, classes that are known, and a sentenc
   const std::set<std::string> classes = {
       "position", "mask", "window", "gqa",      "scale",      "storage",         "dtype",     "clone",
       "growth",   "rows", "reset",  "rollback", "side-state", "value-embedding", "generation"};
+  const Bed bed;
+  const FaultContext context = fault_context(*bed.model, true);
   std::map<std::string, int64_t> count;
   std::set<std::string> names;
   for (const Fault& fault : faults()) {
@@ -176,6 +207,8 @@ TEST_CASE("faults have names of their own, classes that are known, and a sentenc
     CHECK(!fault.summary.empty());
     CHECK(fault.summary.back() != '.');
     CHECK(find_fault(fault.name) == &fault);
+    const std::size_t suspects = fault.place(context).suspects.size();
+    CHECK((suspects == 1 || suspects == 2));
     ++count[fault.class_];
   }
   CHECK(count.size() == classes.size());
