@@ -299,6 +299,21 @@ void check_turn(BehaviourScenario& s, ChatSession& chat, Conversation& talk, con
                   decoded, talk.history.size(), turn.prefilled, turn.token_forwards - turn.prefilled, turn.history));
 }
 
+class ThrowsAt : public GenerationObserver {
+ public:
+  struct Thrown {};
+  bool on_step(const GenerationStep& step) override { return step.step < 2 ? true : throw Thrown{}; }
+};
+
+/// A turn that breaks off by an exception leaves the conversation, and the cache with it, as before.
+void break_turn(ChatSession& chat, const TurnSettings& settings) {
+  ThrowsAt observer;
+  try {
+    chat.turn("never said", settings, &observer);
+  } catch (const ThrowsAt::Thrown&) {
+  }
+}
+
 /// Turns, one of them abandoned: the token list and the cache stay in agreement.
 void run_chat(BehaviourScenario& s) {
   const int64_t abandoned = s.number(0, "the step to abandon at", 0, 5);
@@ -322,6 +337,7 @@ void run_chat(BehaviourScenario& s) {
     check_turn(s, chat, talk, "one", settings, abandoned);
     settings.max_tokens = 14;
     check_turn(s, chat, talk, "two", settings, {});
+    break_turn(chat, settings);
     settings.sampler.temperature = 0;
     check_turn(s, chat, talk, "three", settings, {});
     chat.clear();
