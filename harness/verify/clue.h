@@ -6,6 +6,7 @@ namespace kvproof::clue {
 // Each stands in a sentence of evidence exactly as here.
 inline constexpr const char* kTurned = "turned by";                   // a key or query, by positions
 inline constexpr const char* kStretched = "stretched by";             // direction right, length wrong
+inline constexpr const char* kStretchedLittle = "stretched by 1 ";    // by so little that a norm's eps explains it
 inline constexpr const char* kRounded = "rounded to";                 // the right numbers in fewer bits
 inline constexpr const char* kWindow = "a window of";                 // another one than the layer's
 inline constexpr const char* kLaterTokens = "sees later tokens";      // of its own chunk

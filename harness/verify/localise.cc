@@ -72,8 +72,9 @@ Failure failure_of(const ScenarioOutcome& outcome) {
   Finding finding;
   if (first) {
     finding = *first;
-  } else {
-    finding.place.stage = "state";
+  } else {  // the driver of caches notes what broke it off: this was a generation
+    finding.place.operation = "generate";
+    finding.place.stage = "tokens";
     finding.message = outcome.broke_off.empty() ? "failed without a word" : "ended in an error: " + outcome.broke_off;
   }
   return {&outcome, finding, kind_of(outcome.name), dtype_of(outcome.name)};
@@ -87,7 +88,8 @@ std::vector<Failure> failures_of(const std::vector<ScenarioOutcome>& outcomes) {
     if (outcome.failed()) failures.push_back(failure_of(outcome));
   const auto rank = [](const Failure& f) {
     const bool plain = is_forward(f.finding) && change_before(f.finding).empty() && !is_twin(f.finding);
-    return std::tuple(f.dtype != "float64", is_generation(f.finding), is_twin(f.finding), !plain);
+    return std::tuple(f.dtype != "float64", is_generation(f.finding), f.outcome->findings.empty(), is_twin(f.finding),
+                      !plain);
   };
   std::stable_sort(failures.begin(), failures.end(),
                    [&](const Failure& a, const Failure& b) { return rank(a) < rank(b); });
@@ -223,10 +225,12 @@ class Judgement {
   Meaning judge_after(const std::string& change) const {
     const OperationRule* rule = rule_of(change);
     if (!rule) return judge_stage();
+    if (is_error()) return {rule->suspect, rule->later, finding_.message};
     return {
         rule->suspect, rule->later,
         fmt::format("forwards on caches without \"{}\" pass, the one after it has a wrong {}", change, stage_word())};
   }
+  bool is_error() const { return contains(finding_.message, "ended in an error"); }
   std::string stage_word() const { return at_.stage == "state" ? "length or memory of tokens" : at_.stage; }
 
   // --- by evidence that leaves no doubt ------------------------------------------------------------------------------
@@ -250,6 +254,7 @@ class Judgement {
       return {Suspect::head_map, "query heads read other kv heads than theirs", "queries, keys and values match"};
     if (clue(clue::kScale))
       return {Suspect::attention, "attention scores carry another scale", "queries, keys and values match"};
+    if (rows_matter()) return {};
     if (clue(clue::kChunkMask) || clue(clue::kLaterTokens) || clue(clue::kWithoutItself))
       return {Suspect::mask, "the mask inside a chunk is wrong: tokens see others than those up to themselves",
               "queries, keys and values match"};
@@ -265,10 +270,11 @@ class Judgement {
 
   /// Whether the place is the same in many rows but never in the first, or only batches fail.
   bool rows_matter() const {
-    if (clue(clue::kTurned)) return false;
+    if (clue(clue::kTurned) || at_.stage == "embed" || at_.stage == "smear") return false;  // these name themselves
     if (clue(clue::kOtherRow) || only_rows_above_zero()) return true;
-    return is_batch(first_.kind) && single_rows_pass();
+    return at_.stage != "cache" && only_batches_fail();
   }
+  bool only_batches_fail() const { return is_batch(first_.kind) && single_rows_pass(); }
   static bool is_batch(const std::string& kind) {
     static constexpr std::array kBatches = {"batch", "ragged", "row_independence", "replay", "threads"};
     return std::count(kBatches.begin(), kBatches.end(), kind) > 0;
@@ -318,8 +324,16 @@ class Judgement {
     if (at_.stage == "state") return judge_state();
     if (at_.stage == "embed") return {Suspect::embedding, "the embedding of the token itself is wrong", ""};
     if (at_.stage == "smear")
-      return {Suspect::smear, "what is taken from the previous token (smear) is wrong", "the embedding itself matches"};
+      return {Suspect::smear,
+              clue(clue::kOtherRow) ? "smear takes its share from another row's token"
+                                    : "what is taken from the previous token (smear) is wrong",
+              only_rows_above_zero() ? "the embedding itself matches; only rows above 0 differ"
+                                     : "the embedding itself matches"};
     if (at_.stage == "query" || at_.stage == "key") return judge_key_stage();
+    if (at_.stage == "value" && clue(clue::kStretchedLittle))
+      return {Suspect::layer,
+              "the residual stream that enters the layer has another length: lambdas, x0 or the block before",
+              "V differs and K, whose norm hides lengths, matches"};
     if (at_.stage == "value")
       return {Suspect::value_embedding, "values are wrong where keys are right: value embedding, its gate or c_v",
               key_value_pattern()};
@@ -327,7 +341,8 @@ class Judgement {
       return {Suspect::cache_write,
               fmt::format("right keys and values are computed, but not what is stored{}",
                           finding_.level == Level::invariants ? ": slots are written that belong to others" : ""),
-              fmt::format("the {} stage matches, the slots do not", at_.tensor == "K" ? "key" : "value")};
+              fmt::format("the {} stage matches, the slots do not{}", at_.tensor == "K" ? "key" : "value",
+                          only_batches_fail() ? "; a single row passes, a batch does not" : "")};
     if (at_.stage == "attention") return judge_attention();
     if (at_.stage == "layer")
       return {Suspect::layer, "the block behind attention is wrong: c_proj, MLP, residual stream or lambdas",
@@ -340,9 +355,9 @@ class Judgement {
   }
 
   Meaning judge_state() const {
-    if (contains(finding_.message, "ended in an error"))
-      return {contains(finding_.message, "KV cache") ? Suspect::capacity : Suspect::unknown,
-              "the engine refuses or breaks off what it should do: " + finding_.message, ""};
+    if (is_error() && contains(finding_.message, "KV cache"))
+      return {Suspect::capacity, "the engine refuses tokens that fit", finding_.message};
+    if (is_error()) return {Suspect::unknown, "the engine breaks off where it should go on", finding_.message};
     if (contains(finding_.message, "storage")) return {Suspect::row, "rows or caches lie in the same memory", ""};
     if (contains(finding_.message, "remembers"))
       return {Suspect::state, "the cache remembers other tokens than it was given", ""};

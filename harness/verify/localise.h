@@ -42,7 +42,8 @@ enum class Suspect {
 std::string to_string(Suspect suspect);  // "cache write"
 
 struct Divergence {
-  std::string scenario;  // name of the first that fails, simplest first
+  std::string scenario;  // that failed: in float64 before coarser dtypes, forwards alone before other operations, caches
+                         // before generations; else the suite's first
   uint64_t seed = 0;
   Finding finding;       // its earliest divergence by (step, layer, stage), facts of L0 where nothing earlier is wrong
   Suspect suspect = Suspect::unknown;
@@ -50,7 +51,8 @@ struct Divergence {
   std::string evidence;  // "K differs but V matches, from the second chunk on; the key is turned by one position too many"
 };
 
-/// Nothing where no outcome failed. outcomes: in the order of the suite, simple scenarios first.
+/// Nothing where no outcome failed. outcomes: in the order of the suite, simple scenarios first; those that passed or were
+/// not in float64 count as evidence too. Findings' evidence is read by the phrases of clue.h.
 std::optional<Divergence> localise(const std::vector<ScenarioOutcome>& outcomes);
 
 }  // namespace kvproof

@@ -183,7 +183,7 @@ class Driver {
             {static_cast<int>(c) == cache_ ? fmt::format("row {}", row) : fmt::format("row {} of another cache", row),
              expected_[c].rows[row]});
     }
-    for (const Tokens& history : histories_) named.push_back({"what another or an earlier sequence held", history});
+    for (const Tokens& history : histories_) named.push_back({"a row elsewhere or of before", history});
     const int64_t numbers = trace_of(own).numbers();
     std::vector<OtherSequence> others;
     for (const Named& other : named) {
@@ -577,6 +577,7 @@ ScenarioOutcome drive(const Script& script, const std::string& name, uint64_t se
     driver.run();
   } catch (const std::exception& error) {
     outcome.broke_off = error.what();
+    outcome.broke_off.resize(std::min(outcome.broke_off.find('\n'), outcome.broke_off.size()));  // no stack traces
     driver.note_break(outcome.broke_off);
   }
   if (script.threads > 0) options.use_threads(threads);

@@ -23,7 +23,8 @@ using Numbers = std::span<const double>;
 constexpr std::array kRotaryBases = {10000.0, 100000.0, 500000.0, 1000000.0};
 // Rotary tables may be kept in bfloat16: an angle is known to this, relative to its pair's length.
 constexpr double kAngleTolerance = 0.02;
-constexpr double kSlack = 4;  // equal numbers may be so many times as far apart as the gate allows
+constexpr double kLittle = 1e-6;  // what a norm's eps leaves of another length
+constexpr double kSlack = 4;      // equal numbers may be so many times as far apart as the gate allows
 
 Stage stage_of(const Place& place) {
   if (place.stage == "embed") return Stage::embed;
@@ -280,7 +281,9 @@ class Hypotheses {
     const int64_t p = s_.place.position + *d;
     std::string text = fmt::format("{} is {} {} position{} too {}, as for position {}", what(), clue::kTurned,
                                    std::abs(*d), std::abs(*d) == 1 ? "" : "s", *d > 0 ? "many" : "few", p);
-    if (s_.first > 0 && p == s_.place.position - s_.first) text += ", counted from the chunk's start";
+    if (s_.first > 0 && s_.held - s_.first > 1 && p == s_.place.position - s_.first)
+      text += ", counted from the chunk's start";
+    if (p < 0 && p == -s_.place.position) text += ", or the other way round";
     return text;
   }
 
@@ -296,6 +299,8 @@ class Hypotheses {
       factors.push_back(factor);
     }
     const auto [low, high] = std::minmax_element(factors.begin(), factors.end());
+    if (std::max(*high - 1, 1 - *low) < kLittle)
+      return fmt::format("{} is {}{:+.2g}", what(), clue::kStretchedLittle, *high - 1);
     if (*high - *low <= 1e-6 * std::abs(*high)) return fmt::format("{} is {} {:.6g}", what(), clue::kStretched, *high);
     return fmt::format("{} is {} another factor in each head, {:.4g} to {:.4g}", what(), clue::kStretched, *low, *high);
   }

@@ -229,7 +229,7 @@ std::vector<Planted> planted_in_plans() {
             for (RowPlan& row : p.rows)
               if (row.previous_token != kNoToken) row.previous_token = p.rows[0].previous_token;
           },
-          Suspect::row, "smear", kNowhere, "decode", "of another row: row 0"),
+          Suspect::smear, "smear", kNowhere, "decode", "of another row: row 0"),
       in_plan(
           "decode writes over the slot before",
           [](StepPlan& p) {
