@@ -24,6 +24,8 @@ class OwnEngine {
   Model& tested() { return tested_; }
   /// The float64 twin whose cached path is judged; null where the model under test is float64.
   Model* logic() { return logic_.get(); }
+  /// The same weights in float64 on the CPU: one of the models above where that is one.
+  Model& exact() { return exact_ ? *exact_ : logic_ ? *logic_ : tested_; }
 
   /// Puts other subjects in the place of ours, for a check of the check: decorated ones.
   void decorate(const std::function<std::unique_ptr<Subject>(std::unique_ptr<Subject>)>& wrap);

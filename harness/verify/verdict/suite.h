@@ -20,8 +20,8 @@ struct Suite {
 
 /// The scenarios of caches for one model and dtype.
 ///
-/// Short scenarios, of every kind, are always there. Those that cross a window, the model's sequence_len or the rotary
-/// tables' end join while the estimate stays below `seconds`; the shortest first, and what does not fit is named.
+/// A few scenarios of a few tokens are always there. Those of every kind, then those that cross a window, the model's
+/// sequence_len or the rotary tables' end join while the estimate stays below `seconds`; what does not fit is named.
 /// numerics  a small selection, for a dtype whose logic is judged in float64
 Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool numerics);
 

@@ -62,7 +62,8 @@ class Verification {
   // --- the model -----------------------------------------------------------------------------------------------------
 
   void check_the_model() {
-    if (t_.own_engine) {
+    if (t_.own_engine && !options_.vectors) uncovered("Python's vectors: kvproof verify compares them");
+    if (t_.own_engine && options_.vectors) {
       tell("Python's vectors");
       report_.vectors = check_vectors();
       for (const std::string& what : report_.vectors->not_covered) uncovered(what);
@@ -94,13 +95,14 @@ class Verification {
     calibrate_side(logic_subject(), nullptr);
     const double share = t_.logic ? 0.7 : 1;
     run_suite(logic_side(), cache_suite(logic_subject().info(), options_.depth, share * seconds(), false));
-    if (t_.own_engine) run_scripted();
-    run_behaviours(logic_side());
+    if (t_.own_engine && options_.behaviour) run_scripted();
+    if (options_.behaviour) run_behaviours(logic_side());
+    if (!options_.behaviour) uncovered("the generators: kvproof verify checks them");
     if (!t_.logic) return;
     calibrate_side(t_.tested, &exact_subject());
     const Side side = *rounding_side(factor());
     run_suite(side, cache_suite(side.info, options_.depth, (1 - share) * seconds(), true));
-    run_behaviours(side);
+    if (options_.behaviour) run_behaviours(side);
     if (is_half(side.info.dtype))
       uncovered(fmt::format("structure in {} alone: its rounding hides small faults, so the same code was judged in float64", side.info.dtype));
   }
