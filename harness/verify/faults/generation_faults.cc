@@ -189,9 +189,9 @@ Where said(std::vector<Suspect> suspects) {
 }
 
 void add_draws(std::vector<Fault>& all) {
-  const Where drawn = said({Suspect::sampling, Suspect::generation});
+  const Where drawn = said({Suspect::sampling}), looped = said({Suspect::sampling, Suspect::generation});
   all.push_back({"first-token-broadcast", "generation", "the first token is sampled once and copied to all rows",
-                 "nanochat 8f979a8", any_model, drawn,
+                 "nanochat 8f979a8", any_model, looped,
                  with_streams([](Subject& inner, const Request& request, Streams& streams) {
                    if (streams[0].size() == 0 || !rows_draw_alone(request)) return false;
                    bool changed = false;
@@ -208,7 +208,7 @@ void add_draws(std::vector<Fault>& all) {
                    return changed;
                  })});
   all.push_back({"rows-share-one-random-stream", "generation", "all rows draw with row 0's noise", "vllm#51226",
-                 any_model, drawn,
+                 any_model, looped,
                  with_walk([](const Request& request, const Streams&, int64_t row) -> std::optional<Walk> {
                    if (row == 0 || request.sampler.temperature == 0) return std::nullopt;
                    return Walk{.noise = [](int64_t, int64_t step) { return std::pair(int64_t{0}, step); }};
@@ -249,7 +249,7 @@ void add_draws(std::vector<Fault>& all) {
 }
 
 void add_forced(std::vector<Fault>& all) {
-  const Where shown = said({Suspect::generation, Suspect::sampling});
+  const Where shown = said({Suspect::generation});
   all.push_back({"sampled-token-fed-for-the-forced", "generation",
                  "the cache gets the sampled token where another was forced", "", any_model, shown,
                  with_walk([](const Request&, const Streams& right, int64_t row) -> std::optional<Walk> {
