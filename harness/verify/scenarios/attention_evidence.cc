@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 
 #include "harness/verify/clue.h"
@@ -38,46 +39,36 @@ class HeadAttention {
   int64_t held() const { return held_; }
   int64_t keys() const { return keys_; }
 
-  /// exp(score · scale) of every key, relative to the largest of them.
+  /// Scores every key under a query head, a kv head and a scale.
   void use(int64_t head, int64_t kv_head, double scale) {
     head_ = head;
     kv_head_ = kv_head;
-    weights_.assign(keys_, 0);
-    double highest = -1e300;
+    scores_.assign(keys_, 0);
     for (int64_t j = 0; j < keys_; ++j) {
       const double* key = row(true, j);
-      double score = 0;
-      for (int64_t d = 0; d < D_; ++d) score += query()[d] * key[d];
-      weights_[j] = score * scale;
-      if (j < held_ && std::isfinite(weights_[j])) highest = std::max(highest, weights_[j]);  // behind may be garbage
+      for (int64_t d = 0; d < D_; ++d) scores_[j] += query()[d] * key[d];
+      scores_[j] *= scale;
     }
-    for (double& w : weights_) w = std::exp(w - highest);
   }
 
-  bool gives(Range range) const {
-    std::vector<double> sum(D_, 0.0);
-    double shares = 0;
-    for (int64_t j = range.begin; j < range.end; ++j) add(sum, shares, j, weights_[j]);
-    return matches(sum, shares);
-  }
+  bool gives(Range range) const { return matches(sum_over(range)); }
   /// As above with every share of the sum rounded.
   bool gives_rounded(Range range, int bits) const {
-    std::vector<double> sum(D_, 0.0);
-    double total = 0, unused = 0;
-    for (int64_t j = range.begin; j < range.end; ++j) total += weights_[j];
-    for (int64_t j = range.begin; j < range.end; ++j) add(sum, unused, j, round_to_bits(weights_[j] / total, bits));
-    return matches(sum, 1);
+    const std::vector<double> weights = weights_below(range.end);
+    const double total = sum_over(range).shares;
+    Sum rounded(D_);
+    for (int64_t j = range.begin; j < range.end; ++j) add(rounded, j, round_to_bits(weights[j] / total, bits));
+    rounded.shares = 1;
+    return matches(rounded);
   }
-  /// The key without, or twice, which gives what was found.
+  /// The key without which (factor -1), or with which once more (1), the range gives what was found.
   std::optional<int64_t> one_key(Range range, double factor) const {
-    std::vector<double> sum(D_, 0.0);
-    double shares = 0;
-    for (int64_t j = range.begin; j < range.end; ++j) add(sum, shares, j, weights_[j]);
+    const std::vector<double> weights = weights_below(range.end);
+    const Sum all = sum_over(range);
     for (int64_t j = range.begin; j < range.end; ++j) {
-      std::vector<double> changed = sum;
-      double changed_shares = shares;
-      add(changed, changed_shares, j, factor * weights_[j]);
-      if (matches(changed, changed_shares)) return j;
+      Sum changed = all;
+      add(changed, j, factor * weights[j]);
+      if (matches(changed)) return j;
     }
     return std::nullopt;
   }
@@ -88,26 +79,20 @@ class HeadAttention {
     const int64_t probed = std::min(kProbed, D_);
     for (int64_t end = 1; end <= keys_; ++end) {
       if (keys_ > kMostRanges && std::abs(end - expected.end) > 8 && end != held_ && end != keys_) continue;
-      std::vector<double> sum(D_, 0.0);
-      double shares = 0;
+      const std::vector<double> weights = weights_below(end);
+      Sum sum(probed);
       for (int64_t begin = end - 1; begin >= 0; --begin) {
-        const double w = weights_[begin];
-        const double* value = row(false, begin);
-        for (int64_t d = 0; d < probed; ++d) sum[d] += w * value[d];
-        shares += w;
+        add(sum, begin, weights[begin]);
         if (best && distance({begin, end}) >= distance(*best)) continue;
-        bool near = shares > 0;
-        for (int64_t d = 0; near && d < probed; ++d) near = std::abs(sum[d] / shares - wanted()[d]) <= tolerance_;
-        if (near && gives({begin, end})) best = Range{begin, end};
+        if (matches(sum) && gives({begin, end})) best = Range{begin, end};
       }
     }
     return best;
   }
   double distance(Range range) const {
-    std::vector<double> sum(D_, 0.0);
-    double shares = 0, worst = 0;
-    for (int64_t j = range.begin; j < range.end; ++j) add(sum, shares, j, weights_[j]);
-    for (int64_t d = 0; d < D_; ++d) worst = std::max(worst, std::abs(sum[d] / shares - wanted()[d]));
+    const Sum sum = sum_over(range);
+    double worst = 0;
+    for (int64_t d = 0; d < D_; ++d) worst = std::max(worst, std::abs(sum.values[d] / sum.shares - wanted()[d]));
     return worst;
   }
 
@@ -122,15 +107,36 @@ class HeadAttention {
     if (j < held_) return (key ? k_ : v_)->at(j).data() + kv_head_ * D_;
     return (key ? s_.slots->keys : s_.slots->values).data() + (j * G_ + kv_head_) * D_;
   }
-  void add(std::vector<double>& sum, double& shares, int64_t j, double weight) const {
-    const double* value = row(false, j);
-    for (int64_t d = 0; d < D_; ++d) sum[d] += weight * value[d];
-    shares += weight;
+
+  /// Weighted values, of all channels or of the first few.
+  struct Sum {
+    explicit Sum(int64_t channels) : values(channels, 0.0) {}
+    std::vector<double> values;
+    double shares = 0;
+  };
+  /// exp(score) of the keys before `end`, relative to the largest of them: what lies in unused slots may be huge.
+  std::vector<double> weights_below(int64_t end) const {
+    double highest = -std::numeric_limits<double>::infinity();
+    for (int64_t j = 0; j < end; ++j) highest = std::max(highest, scores_[j]);  // a NaN is passed over
+    std::vector<double> weights(end);
+    for (int64_t j = 0; j < end; ++j) weights[j] = std::exp(scores_[j] - highest);
+    return weights;
   }
-  bool matches(const std::vector<double>& sum, double shares) const {
-    if (!(shares > 0)) return false;
-    for (int64_t d = 0; d < D_; ++d)
-      if (!(std::abs(sum[d] / shares - wanted()[d]) <= tolerance_)) return false;
+  void add(Sum& sum, int64_t j, double weight) const {
+    const double* value = row(false, j);
+    for (std::size_t d = 0; d < sum.values.size(); ++d) sum.values[d] += weight * value[d];
+    sum.shares += weight;
+  }
+  Sum sum_over(Range range) const {
+    const std::vector<double> weights = weights_below(range.end);
+    Sum sum(D_);
+    for (int64_t j = range.begin; j < range.end; ++j) add(sum, j, weights[j]);
+    return sum;
+  }
+  bool matches(const Sum& sum) const {
+    if (!(sum.shares > 0)) return false;
+    for (std::size_t d = 0; d < sum.values.size(); ++d)
+      if (!(std::abs(sum.values[d] / sum.shares - wanted()[d]) <= tolerance_)) return false;
     return true;
   }
 
@@ -139,7 +145,7 @@ class HeadAttention {
   int64_t D_, G_;
   const TracedValues *q_, *k_, *v_;
   int64_t held_, keys_, head_ = 0, kv_head_ = 0;
-  std::vector<double> weights_;
+  std::vector<double> scores_;
 };
 
 /// The hypotheses, in order.
@@ -197,8 +203,9 @@ class AttentionHypotheses {
     if (r.end == position_ + 1) {
       if (s_.first > 0 && r.begin == s_.first && expected_.begin < s_.first && chunk)
         return fmt::format("the output of {}: only the {} {} on are seen", clue::kChunkMask, clue::kKeyRange, r.begin);
-      // Where earlier tokens of the chunk see all their keys, the first key is not lost to all.
-      if (expected_.begin > 0 || position_ > s_.first) return describe_window(r);
+      // Where earlier tokens, of the chunk or alone, saw all their keys, the first key is not lost to all.
+      if (expected_.begin > 0 || position_ > s_.first || s_.steps_right || r.begin == position_ - window_ + 1)
+        return describe_window(r);
       return fmt::format("the output over {} instead of {}", keys, instead);
     }
     if (chunk && s_.first > 0 && r.begin == 0 && r.end == t + 1)

@@ -160,8 +160,8 @@ class Driver {
     std::vector<OtherSequence> others = other_sequences(row);
     const Trace& trace = trace_of(row);
     const auto held = static_cast<int64_t>(row.size());
-    Scene scene{
-        at, found, trace, info_, held, forward_from_.empty() ? kNowhere : forward_from_[at.row], std::move(others)};
+    const int64_t first = forward_from_.empty() ? kNowhere : forward_from_[at.row];
+    Scene scene{at, found, trace, info_, held, first, steps_right_, std::move(others)};
     std::optional<CacheSlots> slots;
     const SubjectCache& cache = *held_[cache_].cache;
     if (at.stage == "attention" && cache.capacity() * info_.n_kv_head * info_.head_dim <= kMostEvidence)
@@ -228,6 +228,7 @@ class Driver {
       check_stages(before, stages);
       check_slots(step, before);
       check_logits(before, logits);
+      steps_right_ |= outcome_.findings.empty() && step.tokens.front().size() == 1 && forward_from_.front() > 0;
     } else {
       check_slots(step, before);
     }
@@ -557,6 +558,7 @@ class Driver {
   std::string operation_;
   std::vector<int64_t> forward_from_;  // (B) each row's length before a forward; empty: the step is none
   std::set<std::string> explained_;    // stage and tensor
+  bool steps_right_ = false;           // a forward of one token, behind others, was right
 };
 
 }  // namespace

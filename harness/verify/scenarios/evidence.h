@@ -26,6 +26,7 @@ struct Scene {
   const SubjectInfo& info;
   int64_t held = 0;          // positions the row holds after the step
   int64_t first = kNowhere;  // position of the forward's first token in that row; kNowhere: the step was none
+  bool steps_right = false;  // an earlier forward of one token, behind others, was right
   std::vector<OtherSequence> others = {};
   const CacheSlots* slots = nullptr;  // the layer's storage of that row, held or not, from slot 0; null: unknown
 };
