@@ -136,7 +136,9 @@ class HeadAttention {
   bool matches(const Sum& sum) const {
     if (!(sum.shares > 0)) return false;
     for (std::size_t d = 0; d < sum.values.size(); ++d)
-      if (!(std::abs(sum.values[d] / sum.shares - wanted()[d]) <= tolerance_)) return false;
+      // Garbage of any size may have been found.
+      if (!(std::abs(sum.values[d] / sum.shares - wanted()[d]) <= tolerance_ * std::max(1.0, std::abs(wanted()[d]))))
+        return false;
     return true;
   }
 
