@@ -42,6 +42,9 @@ class AtenModel final : public Model {
   Tensor mlp(const LayerWeights& w, const Tensor& x) const;
   Tensor head(const Step& step, const Tensor& x, LogitsAt at) const;
   Tensor norm(const Tensor& x) const;
+  // Weights may be stored in another dtype than the model computes in.
+  Tensor linear(const Tensor& x, const Tensor& weight) const { return at::linear(x, weight.to(dtype())); }
+  Tensor embedding(const Tensor& weight, const Tensor& ids) const { return at::embedding(weight, ids).to(dtype()); }
   Tensor to_ids(std::vector<int64_t> ids, at::IntArrayRef shape) const {
     return at::tensor(ids, at::TensorOptions().dtype(at::kLong)).view(shape).to(device());
   }
@@ -79,7 +82,7 @@ Step AtenModel::prepare(const StepPlan& plan, const TokenBatch& tokens) const {
 
 // The normed token embeddings, each mixed with its predecessor's where the architecture smears, (B, T, C).
 Tensor AtenModel::embed(const Step& step, const TokenBatch& tokens) const {
-  const Tensor x = norm(at::embedding(w_.wte, step.ids));  // (B, T, C)
+  const Tensor x = norm(embedding(w_.wte, step.ids));  // (B, T, C)
   tap(Stage::embed, 0, x);
   if (!config().has_smear) return x;
   const int64_t B = x.size(0), T = x.size(1);
@@ -89,13 +92,13 @@ Tensor AtenModel::embed(const Step& step, const TokenBatch& tokens) const {
     all_known &= row.previous_token != kNoToken;
     previous_ids.push_back(std::max(row.previous_token, 0));
   }
-  Tensor before = norm(at::embedding(w_.wte, to_ids(previous_ids, {B, 1})));  // (B, 1, C)
+  Tensor before = norm(embedding(w_.wte, to_ids(previous_ids, {B, 1})));  // (B, 1, C)
   if (!all_known) {  // nothing precedes position 0: its predecessor counts as zero
     for (int64_t b = 0; b < B; ++b)
       if (step.plan.rows[b].previous_token == kNoToken) before[b].zero_();
   }
   const Tensor previous = T == 1 ? before : at::cat({before, x.narrow(1, 0, T - 1)}, 1);  // (B, T, C), pre-smear
-  const Tensor gate = at::linear(x.narrow(2, 0, kSmearChannels), w_.smear_gate).sigmoid().mul_(w_.smear_lambda);  // (B, T, 1)
+  const Tensor gate = linear(x.narrow(2, 0, kSmearChannels), w_.smear_gate).sigmoid().mul_(w_.smear_lambda);  // (B, T, 1)
   return x + gate * previous;
 }
 
@@ -166,14 +169,14 @@ Tensor AtenModel::attention(const Step& step, int64_t i, const Tensor& x, KVCach
   const LayerPlan& layer = step.plan.layers[i];
   const int64_t B = x.size(0), T = x.size(1), H = c.n_head, G = c.n_kv_head, D = c.head_dim();
 
-  const Tensor qk = norm(rotate(at::cat({at::linear(x, w.c_q), at::linear(x, w.c_k)}, 2).view({B, T, H + G, D}),
+  const Tensor qk = norm(rotate(at::cat({linear(x, w.c_q), linear(x, w.c_k)}, 2).view({B, T, H + G, D}),
                                 step.cos, step.sin));  // (B, T, H + G, D): both take the same way
   const Tensor q = qk.narrow(2, 0, H).mul_(layer.q_scale).transpose(1, 2);  // (B, H, T, D)
   Tensor k = qk.narrow(2, H, G).mul_(layer.k_scale).transpose(1, 2);        // (B, G, T, D)
-  Tensor v = at::linear(x, w.c_v).view({B, T, G, D});
+  Tensor v = linear(x, w.c_v).view({B, T, G, D});
   if (c.has_value_embed(i)) {
-    const Tensor gate = at::linear(x.narrow(2, 0, c.ve_gate_channels), w.ve_gate).sigmoid().mul_(c.ve_gate_scale);  // (B, T, G)
-    v = v + gate.unsqueeze(3) * at::embedding(w.value_embed, step.ids).view({B, T, G, D});
+    const Tensor gate = linear(x.narrow(2, 0, c.ve_gate_channels), w.ve_gate).sigmoid().mul_(c.ve_gate_scale);  // (B, T, G)
+    v = v + gate.unsqueeze(3) * embedding(w.value_embed, step.ids).view({B, T, G, D});
   }
   v = v.transpose(1, 2);  // (B, G, T, D)
   tap(Stage::query, i, q);
@@ -200,13 +203,13 @@ Tensor AtenModel::attention(const Step& step, int64_t i, const Tensor& x, KVCach
     }
   }
   tap(Stage::attention, i, y);
-  return at::linear(y.transpose(1, 2).reshape({B, T, H * D}), w.c_proj);  // (B, T, C)
+  return linear(y.transpose(1, 2).reshape({B, T, H * D}), w.c_proj);  // (B, T, C)
 }
 
 // relu squared between two matrices, (B, T, C) to (B, T, C).
 Tensor AtenModel::mlp(const LayerWeights& w, const Tensor& x) const {
-  const Tensor hidden = at::linear(x, w.c_fc).relu_();  // (B, T, 4C)
-  return at::linear(hidden * hidden, w.mlp_c_proj);
+  const Tensor hidden = linear(x, w.c_fc).relu_();  // (B, T, 4C)
+  return linear(hidden * hidden, w.mlp_c_proj);
 }
 
 // The final norm's output (B, T, C) to softcapped logits, (B, V) or (B, T, V), at least in float32.
@@ -221,7 +224,7 @@ Tensor AtenModel::head(const Step& step, const Tensor& x, LogitsAt at) const {
       chosen = at::stack(rows);  // (B, C)
     }
   }
-  Tensor logits = at::linear(chosen, w_.lm_head);
+  Tensor logits = linear(chosen, w_.lm_head);
   if (dtype() != at::kDouble) logits = logits.to(at::kFloat);
   return logits.div_(config().softcap).tanh_().mul_(config().softcap);
 }
@@ -247,9 +250,10 @@ Tensor AtenModel::execute(const StepPlan& plan, const TokenBatch& tokens, KVCach
 
 }  // namespace
 
-std::unique_ptr<Model> make_aten_model(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device) {
+std::unique_ptr<Model> make_aten_model(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device,
+                                       bool convert_weights) {
   const GptConfig config(checkpoint.dims, checkpoint.architecture);
-  return std::make_unique<AtenModel>(config, load_weights(checkpoint, config, dtype, device),
+  return std::make_unique<AtenModel>(config, load_weights(checkpoint, config, dtype, device, convert_weights),
                                      make_rotary_tables(config, dtype, device), dtype, device);
 }
 

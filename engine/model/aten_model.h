@@ -8,6 +8,7 @@
 namespace kvproof {
 
 /// throws CheckpointError: a tensor that is missing
-std::unique_ptr<Model> make_aten_model(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device);
+std::unique_ptr<Model> make_aten_model(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device,
+                                       bool convert_weights = true);
 
 }  // namespace kvproof

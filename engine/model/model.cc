@@ -82,7 +82,7 @@ void Model::synchronize() const {
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options) {
   const ModelOptions resolved = resolve_model_options(options);
-  return make_aten_model(checkpoint, parse_dtype(resolved.dtype), at::Device(resolved.device));
+  return make_aten_model(checkpoint, parse_dtype(resolved.dtype), at::Device(resolved.device), resolved.convert_weights);
 }
 
 int set_threads(int threads) {

@@ -20,6 +20,7 @@ struct ModelOptions {
   std::string backend = "auto";  // auto | aten
   std::string dtype = "auto";    // auto (float32 on cpu and mps, bfloat16 on cuda) | float32 | bfloat16 | float16 | float64
   std::string device = "auto";   // auto (cuda, else mps, else cpu) | cpu | cuda | mps
+  bool convert_weights = true;   // false: weights stay as stored and are converted at each use: little memory, much time
 };
 
 /// The options with every "auto" replaced. throws ArgumentError: an unknown word, a device that is not there,
@@ -82,7 +83,8 @@ class Model {
   std::shared_ptr<const CacheHook> cache_hook_;
 };
 
-/// Builds a model of a checkpoint. Weights already of the wanted dtype on the CPU stay mapped, others are converted once.
+/// Builds a model of a checkpoint. Weights already of the wanted dtype on the CPU stay mapped, others are converted once
+/// (see ModelOptions::convert_weights).
 /// throws ArgumentError (options), CheckpointError
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options = {});
 

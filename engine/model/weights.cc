@@ -5,10 +5,12 @@
 
 namespace kvproof {
 
-GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device) {
+GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
+                        bool convert) {
   const c10::InferenceMode guard;
   const auto matrix = [&](const std::string& name) {
-    return checkpoint.tensors.at(name).to(at::TensorOptions().dtype(dtype).device(device)).contiguous();
+    const at::Tensor& stored = checkpoint.tensors.at(name);
+    return stored.to(at::TensorOptions().dtype(convert ? dtype : stored.scalar_type()).device(device)).contiguous();
   };
   const auto scalar = [&](const std::string& name, int64_t i) {
     return checkpoint.tensors.at(name).flatten()[i].item().toDouble();

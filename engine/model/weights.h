@@ -1,4 +1,4 @@
-// A checkpoint's tensors under the names the forward uses, in one dtype on one device.
+// A checkpoint's tensors under the names the forward uses, on one device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,7 +29,9 @@ struct GptWeights {
   std::vector<LayerWeights> layers;
 };
 
-/// Tensors already of this dtype on the CPU stay where they are mapped; others are converted once.
-GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device);
+/// convert  true: tensors already of this dtype on the CPU stay where they are mapped; others are converted once.
+///          false: all stay in the dtype they are stored in, and who uses them converts them
+GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
+                        bool convert = true);
 
 }  // namespace kvproof

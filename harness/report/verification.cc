@@ -213,6 +213,7 @@ std::string render_self_test(const Json& json, bool colour, int width) {
   page.wrapped("  ", fmt::format("{} faults: {} killed, {} localised. {} harmless runs: {} false alarms.", document.at("faults").integer(),
                                  document.at("killed").integer(), document.at("localised").integer(), document.at("benign_runs").integer(),
                                  document.at("false_alarms").integer()));
+  for (const View& alarm : document.at("alarms").items()) page.wrapped("  - ", shown(alarm), Ink::bad);
   const bool passed = document.at("passed").boolean();
   page.line(page.painted(passed ? "PASS" : "FAIL", passed ? Ink::good : Ink::bad));
   return page.text();

@@ -144,8 +144,7 @@ void AgreementJudge::judge_replay(const JudgedPosition& p) {
 }
 
 double AgreementJudge::error_ratio() const {
-  // The last bound only keeps the ratio a number where every logit is zero.
-  return engine_error_ / std::max({naive_error_, 8 * dtype_epsilon(settings_.dtype) * max_logit_, 1e-30});
+  return engine_error_ / Gate{settings_.dtype}.denominator(naive_error_, max_logit_);
 }
 
 /// Why the logits alone say DISAGREE; empty if they do not.

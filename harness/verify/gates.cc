@@ -32,11 +32,15 @@ double max_magnitude(std::span<const double> values) {
   return worst;
 }
 
+double Gate::denominator(double naive_error, double max_reference) const {
+  // The last bound only keeps the ratio a number where everything is zero.
+  return std::max({naive_error, (is_half(dtype) ? 1 : 8) * dtype_epsilon(dtype) * max_reference, 1e-30});
+}
+
 double Gate::allowed(double naive_error, double max_reference) const {
   if (exact()) return kFloat64Gate * std::max(1.0, max_reference);
   if (!std::isfinite(naive_error)) return 0;  // a path that is not finite excuses nothing
-  // The last bound only keeps the ratio a number where everything is zero.
-  return factor * std::max({naive_error, 8 * dtype_epsilon(dtype) * max_reference, 1e-30});
+  return factor * denominator(naive_error, max_reference);
 }
 
 }  // namespace kvproof

@@ -26,13 +26,15 @@ inline constexpr double kFloat64Gate = 1e-10;
 /// The gate of one comparison.
 ///
 /// float64: kFloat64Gate · max(1, max|reference|), and naive_error plays no part.
-/// else:    factor · max(naive_error, 8 · ε · max|reference|): the engine may err `factor` times as much as the same
-///          dtype's rounding makes the naive path err
+/// else:    factor · r, where r, R's denominator, is max(naive_error, 8 · ε · max|reference|): the engine may err `factor`
+///          times as much as the same dtype's rounding makes the naive path err. ε alone counts in bfloat16 and float16,
+///          where eight of them would be a larger error than most faults make
 struct Gate {
   std::string dtype = "float64";
   double factor = kErrorRatioGate;  // R's limit
 
   bool exact() const { return dtype == "float64"; }
+  double denominator(double naive_error, double max_reference) const;
   double allowed(double naive_error, double max_reference) const;
 };
 

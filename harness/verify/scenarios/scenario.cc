@@ -187,6 +187,11 @@ void reset(Builder& b, const Parameters& p) {
   b.create(0, 1, std::max(p[0], p[1]) + 3).prefill(0, p[0]).decode(0, 1).reset(0).prefill(0, p[1]).decode(0, 2);
 }
 
+// All rows of a batch are emptied, not the first alone.
+void reset_batch(Builder& b, const Parameters& p) {
+  b.create(0, p[0], std::max(p[1], p[2]) + 2).prefill(0, p[1]).reset(0).prefill(0, p[2]).decode(0, 2);
+}
+
 void grow(Builder& b, const Parameters& p) {
   b.create(0, 2, p[0]).prefill(0, p[0] - 1).decode(0, 1);
   b.reserve(0, p[0] + 1).decode(0, 1).reserve(0, 2 * p[0] + 2).decode(0, p[1]);
@@ -281,6 +286,7 @@ const std::vector<KindRule>& rules() {
       {{"truncate", "prompt, kept, steps", "rolled back, then on with other tokens"}, 3, 3, {1, 0, 1}, truncate},
       {{"truncate_row", "rows, prompt, steps", "one row of a batch rolled back"}, 3, 3, {2, 2, 1}, truncate_row},
       {{"reset", "first prompt, second prompt", "a cache emptied and used again"}, 2, 2, {1, 1}, reset},
+      {{"reset_batch", "rows, first prompt, second prompt", "all rows of a batch emptied and used again"}, 3, 3, {2, 1, 1}, reset_batch},
       {{"grow", "capacity, steps", "capacity reached, then grown twice"}, 2, 2, {2, 1}, grow},
       {{"capacity", "capacity", "one token more than fits is refused and changes nothing"}, 1, 1, {1}, capacity},
       {{"poison", "prompt, steps", "NaN in every slot that is not held"}, 2, 2, {1, 1}, poison},

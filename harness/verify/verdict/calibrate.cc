@@ -46,7 +46,7 @@ class Calibrator {
   double effect(std::span<const double> logits) const {
     const double distance = max_distance(logits, reference_);
     if (!t_.exact) return distance;
-    return distance / std::max({naive_error_, 8 * dtype_epsilon(info_.dtype) * max_magnitude(reference_), 1e-30});
+    return distance / Gate{info_.dtype}.denominator(naive_error_, max_magnitude(reference_));
   }
 
   void note_benign(const std::string& name, std::span<const double> logits) {

@@ -5,6 +5,18 @@
 #include <utility>
 
 namespace kvproof {
+namespace {
+
+// Beyond so much in float64 (500 million elements), weights are converted at each use, a matrix at a time.
+constexpr int64_t kMostConverted = int64_t{4} << 30;
+
+std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::string& device) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) bytes += 8 * tensor.numel();
+  return make_model(checkpoint, {"auto", "float64", device, bytes <= kMostConverted});
+}
+
+}  // namespace
 
 OwnEngine::OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenizer* tokenizer, ArchitectureOverrides overrides)
     : checkpoint_(checkpoint), tested_(tested), tokenizer_(tokenizer), overrides_(std::move(overrides)),
@@ -12,11 +24,11 @@ OwnEngine::OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenize
   const bool on_cpu = tested.device().is_cpu();
   const std::string device = tested.device().str();
   if (tested.dtype() != at::kDouble) {  // mps has no float64: there the CPU's stands in
-    logic_ = make_model(checkpoint, {"auto", "float64", tested.device().is_mps() ? "cpu" : device});
+    logic_ = make_float64(checkpoint, tested.device().is_mps() ? "cpu" : device);
     logic_subject_ = make_in_process_subject(*logic_, tokenizer);
   }
   if (!on_cpu && !tested.device().is_mps()) {
-    exact_ = make_model(checkpoint, {"auto", "float64", "cpu"});
+    exact_ = make_float64(checkpoint, "cpu");
     exact_subject_ = make_in_process_subject(*exact_, tokenizer);
   }
 }

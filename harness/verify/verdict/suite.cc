@@ -25,6 +25,7 @@ const std::vector<std::string> kShort = {
     "retain[4,6]",    "truncate[9,4,4]", "truncate[4,0,3]", "truncate_row[3,8,2]", "reset[9,3]",
     "reset[3,9]",     "grow[4,3]",    "capacity[1]",     "capacity[6]",     "poison[4,4]",
     "interleave[5,3]", "over_allocated[5,3]", "replay[2,5,2]", "row_independence[3,5,2]", "causality[4,6]",
+    "reset_batch[3,6,2]",
 };
 const std::vector<std::string> kMoreShort = {
     "prefill[2]",       "prefill[3]",       "decode[2,4]",       "decode[3,4]",      "chunks[1,12]",     "chunks[12,1]",
@@ -32,7 +33,7 @@ const std::vector<std::string> kMoreShort = {
     "batch[8,5,3]",     "batch[17,4,2]",    "ragged[9,1]",       "ragged[3,3,8,1,5]", "clone[1,5,3]",    "clone[2,1,4]",
     "clone[8,9,3]",     "clone[17,5,2]",    "diverge[1,1]",      "diverge[3,12]",    "shuffle[2,9,3]",   "shuffle[5,4,2]",
     "retain[2,5]",      "retain[8,5]",      "truncate[12,11,4]", "truncate[12,1,6]", "truncate[7,7,3]",  "truncate_row[2,5,4]",
-    "truncate_row[5,9,3]", "reset[20,1]",   "reset[1,20]",       "grow[2,2]",        "grow[9,10]",       "capacity[2]",
+    "truncate_row[5,9,3]", "reset[20,1]",   "reset[1,20]",       "reset_batch[4,3,7]",       "grow[2,2]",        "grow[9,10]",       "capacity[2]",
     "capacity[17]",     "poison[1,3]",      "poison[9,6]",       "interleave[1,8]",  "over_allocated[1,8]", "replay[1,12,4]",
     "replay[4,6,3]",    "row_independence[2,9,3]", "row_independence[5,3,4]", "causality[1,9]", "causality[12,5]",
     "threads[1,9,4]",   "threads[2,9,4]",
