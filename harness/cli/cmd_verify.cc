@@ -13,6 +13,7 @@
 #include "harness/verify/faults/self_test.h"
 #include "harness/verify/scenarios/scenario.h"
 #include "harness/verify/verdict/own_engine.h"
+#include "harness/verify/verdict/sweeps.h"
 #include "harness/verify/verdict/verify_json.h"
 
 namespace kvproof::cli {
@@ -25,6 +26,8 @@ void declare(CLI::App& app) {
   add_value(app, "--max-time", "SECONDS", "What the scenarios of caches may take, by a rough estimate; default 40, quick 2");
   add_value(app, "--plant", "FAULT", "Plant a fault and verify as ever: it must be found");
   add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
+  add_value(app, "--sweeps", "N", "Verify N times on consecutive seeds and count the alarms; needs --log");
+  add_value(app, "--log", "FILE", "Where --sweeps appends a line after each; a run cut short goes on where it was");
   add_toggle(app, "--self-test", "Plant every fault in made-up models and count what was found; no model flags");
   add_model_flags(app);
 }
@@ -50,20 +53,31 @@ ExitCode code_of(VerifyVerdict verdict) {
   return ExitCode::bug;
 }
 
-/// The command that runs a scenario of this call alone.
+/// As a shell must read it.
+std::string quoted(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" '\"$[]*?;&|<>()`\\~#!{}\t\n") == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+/// The command that runs a scenario of this call alone; all of the call where what failed is no scenario.
 std::string again(const Call& call, const std::string& scenario) {
+  const bool alone = scenario.find('[') != std::string::npos;
   std::string words = "kvproof verify";
-  for (std::size_t i = 2; i < call.words.size(); ++i) {
+  bool seen = false;  // the command's own name: flags for all commands may stand before it
+  for (std::size_t i = 1; i < call.words.size(); ++i) {
     const std::string& word = call.words[i];
-    if (word == "--quick" || word.rfind("--only=", 0) == 0 || word.rfind("--format=", 0) == 0) continue;
+    if (word.rfind("--only=", 0) == 0 || word.rfind("--format=", 0) == 0 || (alone && word == "--quick")) continue;
     if (word == "--only" || word == "--format") {
       ++i;
-      continue;
+    } else if (!seen && word == "verify") {
+      seen = true;
+    } else {
+      words += " " + quoted(word);
     }
-    const bool plain = word.find_first_of(" '\"$[]*?;&|<>()") == std::string::npos;
-    words += plain ? " " + word : " '" + word + "'";
   }
-  return words + " --only '" + scenario + "'";
+  return alone ? words + " --only " + quoted(scenario) : words;
 }
 
 ExitCode verify_model(Call& call, const VerifyOptions& options) {
@@ -94,6 +108,27 @@ ExitCode verify_model(Call& call, const VerifyOptions& options) {
   return code;
 }
 
+constexpr int64_t kMostSweeps = 1'000'000;
+
+ExitCode sweep(Call& call, const VerifyOptions& options) {
+  const int64_t count = *call.arguments.integer("--sweeps", 1, kMostSweeps);
+  const std::string log = call.arguments.required("--log", "the file that a line is appended to after each sweep");
+  const auto flags = read_model_flags(call.arguments);
+  const auto session = open_session(flags, call.console);
+  OwnEngine engine(session.checkpoint, *session.model, session.tokenizer_or_null(), flags.overrides);
+  ProgressLine progress;
+  VerifyOptions told = options;
+  told.progress = [&](const std::string& stage, int64_t done, int64_t total) { progress.show(fmt::format("[{}/{}] {}", done, total, stage)); };
+  Json document = run_sweeps(engine.target(), told, count, session.checkpoint.name, log);
+  progress.clear();
+  const auto of = [&](const char* verdict) { return document.at(verdict).get<int64_t>(); };
+  const ExitCode code = of("fail") > 0 ? ExitCode::disagree : of("inconclusive") > 0 ? ExitCode::inconclusive : ExitCode::ok;
+  call.console.document(document);
+  call.console.text(fmt::format("{} sweeps: {} PASS, {} FAIL, {} INCONCLUSIVE; an alarm where nothing is wrong comes in at most {:.2g} % (95 %)\n",
+                                count, of("pass"), of("fail"), of("inconclusive"), 100 * document.at("alarm_rate_at_most").get<double>()));
+  return code;
+}
+
 ExitCode list_faults(Call& call) {
   const auto flags = read_model_flags(call.arguments);
   const auto session = open_session(flags, call.console);
@@ -121,12 +156,15 @@ void refuse_together(const Arguments& arguments, const std::string& flag, const 
 ExitCode run(Call& call) {
   const Arguments& arguments = call.arguments;
   refuse_together(arguments, "--self-test",
-                  {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--base-dir", "--source", "--tag", "--step",
-                   "--synthetic", "--arch", "--dtype", "--device"},
+                  {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir", "--source", "--tag", "--step",
+                   "--synthetic", "--arch", "--dtype", "--device", "--threads"},
                   "the self-test brings its own models");
-  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant"}, "a list runs nothing");
+  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--sweeps"}, "a list runs nothing");
+  refuse_together(arguments, "--sweeps", {"--only", "--plant"}, "sweeps are whole verifications of what is there");
+  if (arguments.given("--log") && !arguments.given("--sweeps")) throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");
   if (arguments.given("--self-test")) return self_test(call);
   if (arguments.given("--list-faults")) return list_faults(call);
+  if (arguments.given("--sweeps")) return sweep(call, read_options(arguments));
   return verify_model(call, read_options(arguments));
 }
 

@@ -194,7 +194,7 @@ void reset_batch(Builder& b, const Parameters& p) {
 
 void grow(Builder& b, const Parameters& p) {
   b.create(0, 2, p[0]).prefill(0, p[0] - 1).decode(0, 1);
-  b.reserve(0, p[0] + 1).decode(0, 1).reserve(0, 2 * p[0] + 2).decode(0, p[1]);
+  b.reserve(0, p[0] + 1).decode(0, 1).reserve(0, 2 * p[0] + 1 + p[1]).decode(0, p[1]);
 }
 
 void capacity(Builder& b, const Parameters& p) {
