@@ -80,9 +80,17 @@ std::string again(const Call& call, const std::string& scenario) {
   return alone ? words + " --only " + quoted(scenario) : words;
 }
 
+/// throws ArgumentError: no such fault
+const Fault& fault_meant(const std::string& name) {
+  if (const Fault* fault = find_fault(name)) return *fault;
+  std::vector<std::string> known;
+  for (const Fault& fault : faults()) known.push_back(fault.name);
+  throw ArgumentError("--plant", fmt::format("unknown fault \"{}\"{}", name, suggestion(name, known, "kvproof verify --list-faults [model flags] lists them")));
+}
+
 ExitCode verify_model(Call& call, const VerifyOptions& options) {
   const auto planted = call.arguments.text("--plant");
-  const Fault* fault = planted ? &fault_named(*planted) : nullptr;
+  const Fault* fault = planted ? &fault_meant(*planted) : nullptr;
   const auto flags = read_model_flags(call.arguments);
   const auto session = open_session(flags, call.console);
   OwnEngine engine(session.checkpoint, *session.model, session.tokenizer_or_null(), flags.overrides);
@@ -159,7 +167,7 @@ ExitCode run(Call& call) {
                   {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir", "--source", "--tag", "--step",
                    "--synthetic", "--arch", "--dtype", "--device", "--threads"},
                   "the self-test brings its own models");
-  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--sweeps"}, "a list runs nothing");
+  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"}, "a list runs nothing");
   refuse_together(arguments, "--sweeps", {"--only", "--plant"}, "sweeps are whole verifications of what is there");
   if (arguments.given("--log") && !arguments.given("--sweeps")) throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");
   if (arguments.given("--self-test")) return self_test(call);

@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "harness/report/numbers.h"
@@ -26,6 +28,12 @@ void heading(Page& page, const std::string& text) {
   page.line();
   page.line(page.painted(text, Ink::bold));
   page.line();
+}
+
+// Beyond int64 too.
+std::string seed_of(const View& of) {
+  of.at("seed").integer();  // or an error
+  return of.at("seed").json().dump();
 }
 
 std::string dtype_of(const std::string& scenario) {
@@ -64,7 +72,7 @@ struct Sum {
   bool known = true;
 };
 
-// Levels down, dtypes across.
+// Levels down, dtypes across: two of them fill 80 columns.
 void write_levels(const View& document, Page& page) {
   std::vector<std::string> dtypes;
   std::map<std::pair<std::string, std::string>, Sum> sums;
@@ -80,7 +88,7 @@ void write_levels(const View& document, Page& page) {
     }
   }
   std::string head = "  " + left("level", 20);
-  for (const std::string& dtype : dtypes) head += right(dtype, 14) + right("failed", 8) + right("worst", 10);
+  for (const std::string& dtype : dtypes) head += right(dtype, 12) + right("failed", 8) + right("worst", 9);
   page.line(page.painted(head, Ink::dim));
   for (const auto& [code, level] : document.at("levels").json().items()) {
     std::string line = "  " + left(code + " " + visible(level.at("name").get<std::string>()), 20);
@@ -88,12 +96,18 @@ void write_levels(const View& document, Page& page) {
     for (const std::string& dtype : dtypes) {
       const Sum sum = sums[{dtype, code}];
       failed |= sum.failures > 0;
-      line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 14) + right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
-              right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : small_number(sum.worst), 10);
+      line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 12) + right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
+              right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : small_number(sum.worst), 9);
     }
     page.line(page.painted(line, failed ? Ink::bad : Ink::plain));
   }
   page.wrapped("  ", "Checks made; worst: the largest error in units of what is allowed.", Ink::dim);
+}
+
+// How two neighbours stand to each other, right order or not. Null: no finite number.
+std::string compared(std::optional<double> value, std::optional<double> next) {
+  const double a = value.value_or(HUGE_VAL), b = next.value_or(HUGE_VAL);
+  return a < b ? "<" : a > b ? ">" : "=";
 }
 
 void write_calibration(const View& document, Page& page) {
@@ -101,10 +115,15 @@ void write_calibration(const View& document, Page& page) {
   for (const auto& [dtype, unused] : all.json().items()) {
     const View c = all.at(dtype);
     const std::string unit = c.at("unit").text() == "R" ? "R " : "";
-    page.wrapped(label(dtype), fmt::format("worst harmless change {}{} < gate {}{} < smallest harm {}{} ({})", unit,
-                                           small_number(c.at("worst_benign").number_or_null()), unit, small_number(c.at("gate").number_or_null()), unit,
-                                           small_number(c.at("smallest_negative").number_or_null()),
-                                           c.at("smallest_negative_name").is_null() ? "none" : shown(c.at("smallest_negative_name"))));
+    const auto benign = c.at("worst_benign").number_or_null(), gate = c.at("gate").number_or_null();
+    std::string line = fmt::format("worst harmless change {}{} {} gate {}{}", unit, small_number(benign), compared(benign, gate), unit, small_number(gate));
+    if (c.at("smallest_negative_name").is_null()) {
+      line += "; no harm was tried";
+    } else {
+      const auto harm = c.at("smallest_negative").number_or_null();
+      line += fmt::format(" {} smallest harm {}{} ({})", compared(gate, harm), unit, small_number(harm), shown(c.at("smallest_negative_name")));
+    }
+    page.wrapped(label(dtype), line);
     for (const View& doubt : c.at("doubts").items()) page.wrapped(label(""), shown(doubt), Ink::doubtful);
   }
 }
@@ -131,7 +150,7 @@ void write_divergence(const View& document, Page& page) {
   const View d = document.at("first_divergence");
   if (d.is_null()) return;
   heading(page, "First divergence");
-  page.wrapped(label("scenario"), fmt::format("{}, seed {}", shown(d.at("scenario")), d.at("seed").integer()));
+  page.wrapped(label("scenario"), fmt::format("{}, seed {}", shown(d.at("scenario")), seed_of(d)));
   page.wrapped(label("where"), where(d));
   page.wrapped(label("what"), shown(d.at("message")));
   page.wrapped(label("suspect"), shown(d.at("suspect")) + ": " + shown(d.at("hint")), Ink::bold);
@@ -156,7 +175,7 @@ std::string render_verification(const Json& json, bool colour, int width) {
   page.line(page.painted("kvproof verify " + name, Ink::bold));
   page.line();
   page.wrapped(label("subject"), fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")), shown(subject.at("device")),
-                                             counted(subject.at("threads").integer(), "thread"), shown(document.at("depth")), document.at("seed").integer()));
+                                             counted(subject.at("threads").integer(), "thread"), shown(document.at("depth")), seed_of(document)));
   write_model(document.at("model"), page);
   page.wrapped(label("cache"), fmt::format("{}, up to {}", counted(document.at("scenarios").integer(), "scenario"),
                                            counted(document.at("longest_sequence").integer(), "position")));

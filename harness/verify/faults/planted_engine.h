@@ -9,7 +9,7 @@
 
 namespace kvproof {
 
-/// throws ArgumentError (place "--plant"): no such fault, with the nearest name
+/// throws ArgumentError (place "--plant"): no such fault, and where they are listed
 const Fault& fault_named(const std::string& name);
 
 class PlantedEngine {

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "engine/checkpoint/generation.h"
+#include "engine/error.h"
 #include "harness/verify/scenarios/scenario.h"
 
 namespace kvproof {
@@ -58,6 +59,7 @@ class Chooser {
   Chooser(const SubjectInfo& info, double seconds) : info_(info), seconds_(seconds) {}
 
   void add(const std::string& name) {
+    if (has(name)) return;  // around a small window
     suite_.scenarios.push_back(name + "/" + info_.dtype);
     const Script script = script_of(name);
     suite_.seconds += estimated_seconds(script, info_);
@@ -66,6 +68,7 @@ class Chooser {
 
   /// One of many short ones; those left out are named together.
   void add_if_affordable(const std::string& name) {
+    if (has(name)) return;
     if (suite_.seconds + estimated_seconds(script_of(name), info_) > seconds_) {
       left_out_.push_back(name);
     } else {
@@ -77,8 +80,8 @@ class Chooser {
   void add_if_affordable(const std::vector<std::string>& names, const std::string& what) {
     double seconds = 0;
     for (const std::string& name : names) {
-      if (longest_of_name(name) > info_.rotary_len) return;  // no such positions in this model
-      seconds += estimated_seconds(script_of(name), info_);
+      if (has_no_such_positions(name)) return;
+      if (!has(name)) seconds += estimated_seconds(script_of(name), info_);
     }
     if (suite_.seconds + seconds > seconds_) {
       suite_.not_covered.push_back(fmt::format("{} ({}): about {:.0f} s more than this check may take", what, names.front(),
@@ -104,11 +107,17 @@ class Chooser {
     for (const Tokens& history : histories(script)) longest = std::max(longest, static_cast<int64_t>(history.size()));
     return longest;
   }
-  static int64_t longest_of_name(const std::string& name) {
-    const ScenarioName parsed = parse_scenario(name + "/float64");
-    int64_t total = 8;
-    for (const int64_t n : parsed.parameters) total += n;
-    return total;
+  bool has(const std::string& name) const {
+    return std::find(suite_.scenarios.begin(), suite_.scenarios.end(), name + "/" + info_.dtype) != suite_.scenarios.end();
+  }
+  /// Whether the model's rotary tables are too short for a scenario.
+  bool has_no_such_positions(const std::string& name) const {
+    try {
+      script_of(name);
+      return false;
+    } catch (const ArgumentError&) {
+      return true;
+    }
   }
 
   SubjectInfo info_;

@@ -182,21 +182,42 @@ class Verification {
   void run_named() {
     for (const std::string& text : options_.only) {
       const ScenarioName name = parse_scenario(text);
+      tell(text);
+      if (is_scripted(text)) {
+        GeneratorBench bench;
+        report_.outcomes.push_back(run_behaviour(text, options_.seed, bench.target()));
+        continue;
+      }
       if (name.dtype != logic_subject().info().dtype && name.dtype != report_.subject.dtype)
         throw ArgumentError("--only", fmt::format("{}: this run has {} and {}; choose with --dtype", text, logic_subject().info().dtype,
                                                   report_.subject.dtype));
       const bool logic = name.dtype == logic_subject().info().dtype;
       if (!logic && report_.calibrations.empty()) calibrate_side(t_.tested, &exact_subject());
       const Side side = logic ? logic_side() : *rounding_side(factor());
-      tell(text);
       if (is_behaviour(name.kind)) {
-        report_.outcomes.push_back(run_behaviour(text, options_.seed, behaviour_target(side)));
+        run_named_behaviour(text, side);
       } else {
         TraceBank bank(side.subject, side.exact, side.gate);
         run_cache(side, bank, text);
       }
     }
     uncovered("everything but the scenarios that were asked for");
+  }
+
+  /// Whether a suite runs it on the scripted model, not on the one that is verified.
+  bool is_scripted(const std::string& text) const {
+    const auto listed = [&](const std::vector<std::string>& names) { return std::find(names.begin(), names.end(), text) != names.end(); };
+    const SubjectInfo info = logic_subject().info();
+    return t_.own_engine && listed(generators()) &&
+           !listed(behaviour_suite(true, {info.dtype, info.vocab_size, info.rotary_len, t_.tokenizer != nullptr}));
+  }
+
+  void run_named_behaviour(const std::string& text, const Side& side) {
+    try {
+      report_.outcomes.push_back(run_behaviour(text, options_.seed, behaviour_target(side)));
+    } catch (const ArgumentError& error) {
+      throw ArgumentError("--only", fmt::format("{}: {}", text, error.message()));
+    }
   }
 
   // --- the verdict -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ Json place_json(const Place& p) {
 
 Json finding_json(const Finding& f) {
   Json out = {{"level", level_code(f.level)}};
-  for (const auto& [key, value] : place_json(f.place).items()) out[key] = value;
+  out.update(place_json(f.place));
   out["error"] = number(f.error);
   out["allowed"] = number(f.allowed);
   out["message"] = f.message;
@@ -53,7 +53,7 @@ Json outcome_json(const ScenarioOutcome& o) {
 
 Json divergence_json(const Divergence& d) {
   Json out = {{"scenario", d.scenario}, {"seed", d.seed}};
-  for (const auto& [key, value] : finding_json(d.finding).items()) out[key] = value;
+  out.update(finding_json(d.finding));
   out["suspect"] = to_string(d.suspect);
   out["hint"] = d.hint;
   out["evidence"] = d.evidence;
