@@ -134,7 +134,7 @@ run:
   device: auto            # cpu, cuda, mps
   threads: 1              # auto: as many as LibTorch takes; small models gain nothing from a second
   repetitions: auto
-  verify: quick           # full, off
+  verify: quick           # a tenth of the time that measuring takes; full; off: speed-ups stay unverified
 
 naive:
   logits: all             # full recompute computes the logits of all positions, as nanochat does; or only the last

@@ -155,6 +155,17 @@ Json speedup_json(const Speedup& s) {
   return out;
 }
 
+/// INVALID: the outputs cannot be trusted, or the numbers.
+Json validity_json(const CaseFacts& f) {
+  std::vector<std::string> reasons = output_faults(f.agreement, f.verification);
+  reasons.insert(reasons.end(), f.measurement.invalid.begin(), f.measurement.invalid.end());
+  return {{"verdict", reasons.empty() ? "VALID" : "INVALID"}, {"reasons", reasons}};
+}
+
+Json case_verification_json(const CaseVerification& v) {
+  return {{"verdict", v.verdict ? to_string(*v.verdict) : "OFF"}, {"index", v.verdict ? Json(v.index) : Json(nullptr)}};
+}
+
 Json settings_json(const CaseFacts& f) {
   const SamplerSettings& sampler = f.request.sampler;
   return {{"sampler",
@@ -198,10 +209,11 @@ Json case_json(const CaseFacts& f) {
                   {"N", m.engine.result.steps},
                   {"rows", f.request.num_samples},
                   {"label", fmt::format("pp{} tg{}", prompt, m.engine.result.steps)}};
-  out["validity"] = {{"verdict", m.invalid.empty() ? "VALID" : "INVALID"}, {"reasons", m.invalid}};
+  out["validity"] = validity_json(f);
   out["agreement"] = agreement_json(f.agreement);
+  out["verification"] = case_verification_json(f.verification);
   out["paths"] = {{"naive", path_json(m.naive, f.tokenizer)}, {"engine", path_json(m.engine, f.tokenizer)}};
-  out["speedup"] = speedup_json(speedup(m, f.agreement));
+  out["speedup"] = speedup_json(speedup(m, f.agreement, f.verification));
   const Work work = work_of(f.config, bytes_of(f.subject.dtype), f.cell.naive.logits == "all", prompt, m);
   out["work"] = {{"work_ratio", work.work_ratio},
                  {"ceiling", work.ceiling},
@@ -210,8 +222,9 @@ Json case_json(const CaseFacts& f) {
   return out;
 }
 
-ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement) {
-  const ExitCode outputs = agreement.verdict == Verdict::disagree ? ExitCode::disagree : ExitCode::ok;
+ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement,
+                      const CaseVerification& verification) {
+  const ExitCode outputs = output_faults(agreement, verification).empty() ? ExitCode::ok : ExitCode::disagree;
   return worse(outputs, measurement.invalid.empty() ? ExitCode::ok : ExitCode::failed);
 }
 

@@ -7,6 +7,7 @@
 #include "engine/model/gpt_config.h"
 #include "harness/error.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/verification.h"
 #include "harness/record/record.h"
 #include "harness/subject/subject.h"
 #include "harness/verify/agreement.h"
@@ -25,14 +26,16 @@ struct CaseFacts {
   const SubjectInfo& subject;
   const CaseMeasurement& measurement;
   const Agreement& agreement;
+  const CaseVerification& verification;
 };
 
 /// A case that ran. status "ok"
 Json case_json(const CaseFacts& facts);
 
-/// How a case that ran counts: disagree where the outputs do, failed where the measurement is INVALID; the worse of
-/// both.
-ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement);
+/// How a case that ran counts: disagree where the outputs do or verification failed, failed where the measurement itself
+/// is invalid; the worse of both.
+ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement,
+                      const CaseVerification& verification);
 
 /// A case that did not. status "failed"
 Json failed_case_json(const Case& cell, const std::string& checkpoint, const Json& error);

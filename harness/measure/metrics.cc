@@ -54,8 +54,10 @@ Fact<Interval> ratio(const CaseMeasurement& m, const std::function<int64_t(const
   return Fact<Interval>::known(*paired_ratio(naive, engine));
 }
 
-std::optional<std::string> reason_to_withhold(const CaseMeasurement& m, const Agreement& agreement) {
-  if (agreement.verdict == Verdict::disagree) return "the outputs disagree: " + agreement.explanation;
+std::optional<std::string> reason_to_withhold(const CaseMeasurement& m, const Agreement& agreement,
+                                              const CaseVerification& verification) {
+  const auto faults = output_faults(agreement, verification);
+  if (!faults.empty()) return faults.front();
   if (!m.invalid.empty()) return "the measurement is invalid: " + m.invalid.front();
   for (std::size_t row = 0; row < m.naive.streams.size(); ++row) {
     const std::size_t naive = m.naive.streams[row].tokens.size(), engine = m.engine.streams[row].tokens.size();
@@ -95,16 +97,24 @@ PathMetrics path_metrics(const PathMeasurement& m) {
   return metrics;
 }
 
-Speedup speedup(const CaseMeasurement& m, const Agreement& agreement) {
+std::vector<std::string> output_faults(const Agreement& agreement, const CaseVerification& verification) {
+  std::vector<std::string> faults;
+  if (agreement.verdict == Verdict::disagree) faults.push_back("the outputs disagree: " + agreement.explanation);
+  if (verification.is(VerifyVerdict::fail)) faults.push_back("verification failed: " + verification.explanation);
+  return faults;
+}
+
+Speedup speedup(const CaseMeasurement& m, const Agreement& agreement, const CaseVerification& verification) {
   Speedup result;
-  result.withheld = reason_to_withhold(m, agreement);
+  result.withheld = reason_to_withhold(m, agreement, verification);
   if (result.withheld) return result;
   result.e2e = ratio(m, [](const Sample& s) { return s.e2e_ns; });
   result.prefill = ratio(m, [](const Sample& s) { return s.prefill_ns; });
   result.decode = Produced(m.engine.streams).steps < 2
                       ? Fact<Interval>::unknown("one token was generated: there is nothing to decode")
                       : ratio(m, [](const Sample& s) { return s.decode_ns(); });
-  result.verified = agreement.verdict == Verdict::agree || agreement.verdict == Verdict::tie;
+  const bool agrees = agreement.verdict == Verdict::agree || agreement.verdict == Verdict::tie;
+  result.verified = agrees && verification.is(VerifyVerdict::pass);
   return result;
 }
 

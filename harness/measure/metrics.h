@@ -9,6 +9,7 @@
 
 #include "engine/model/gpt_config.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/verification.h"
 #include "harness/stats/stats.h"
 #include "harness/verify/agreement.h"
 
@@ -28,10 +29,13 @@ PathMetrics path_metrics(const PathMeasurement& measurement);
 struct Speedup {
   std::optional<std::string> withheld;  // why there is none: then nothing below
   Fact<Interval> e2e, prefill, decode;  // naive / engine, paired per repetition
-  bool verified = false;                // the logits were compared and agree
+  bool verified = false;                // the logits were compared and agree, and the cache's verification passed
 };
 
-Speedup speedup(const CaseMeasurement& measurement, const Agreement& agreement);
+Speedup speedup(const CaseMeasurement& measurement, const Agreement& agreement, const CaseVerification& verification);
+
+/// Why a case's outputs cannot be trusted: "the outputs disagree: …", "verification failed: …". Empty: nothing says so.
+std::vector<std::string> output_faults(const Agreement& agreement, const CaseVerification& verification);
 
 /// What the two paths must do, out of shapes alone.
 struct Work {

@@ -13,6 +13,7 @@
 #include "harness/measure/metrics.h"
 #include "harness/measure/repetitions.h"
 #include "harness/measure/threads.h"
+#include "harness/measure/verification.h"
 #include "harness/subject/subject.h"
 #include "harness/verify/teacher_force.h"
 
@@ -69,7 +70,7 @@ ForwardRate calibrate(const Model& model, Probe& probe) {
 
 PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& config, const ForwardRate& rate) {
   const int64_t N = cell.sampler.max_tokens, B = cell.sampler.num_samples;
-  PlannedCase planned{cell.id, fmt::format("pp{} tg{}", prompt, N), prompt, N, B, 0, 0, 0};
+  PlannedCase planned{cell.id, fmt::format("pp{} tg{}", prompt, N), prompt, N, B};
   planned.naive_token_forwards = B * naive_token_forwards(prompt, N);
   planned.engine_token_forwards = engine_token_forwards(prompt, N, B);
 
@@ -85,7 +86,8 @@ PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& con
   const double fit = 1e-9 * static_cast<double>(policy.budget_ns) / round_s;
   const double automatic = std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most));
   const double repetitions = cell.run.repetitions ? static_cast<double>(*cell.run.repetitions) : std::floor(automatic);
-  planned.estimated_s = rate.load_s + (1 + kWarmupRounds + repetitions) * round_s;
+  planned.measured_s = (1 + kWarmupRounds + repetitions) * round_s;
+  planned.estimated_s = rate.load_s + planned.measured_s;
   if (cell.run.verify != "off") {
     const int64_t rows = cell.run.verify == "full" ? B : std::min(B, kQuickRows);
     const double uncached = flops_of_forward(config, 0, prompt + N, true) / rate.flops_per_s + rate.step_s;
@@ -95,6 +97,30 @@ PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& con
   }
   return planned;
 }
+
+namespace {
+
+/// The verified cases share the verification of their group by the time that each takes to measure.
+void add_verification(const LoadedConfig& config, const CaseGroup& group, const Model& model,
+                      std::vector<PlannedCase>& planned) {
+  double measured_s = 0, verified_s = 0;
+  std::vector<const Case*> cases;
+  for (const std::size_t index : group.cases) {
+    cases.push_back(&config.cases[index]);
+    measured_s += planned[index].measured_s;
+    if (cases.back()->run.verify != "off") verified_s += planned[index].measured_s;
+  }
+  const auto depth = deepest(cases);
+  if (!depth) return;
+  const SubjectInfo info = make_in_process_subject(model, nullptr)->info();
+  const double seconds = estimated_verification_s(info, *depth, measured_s);
+  for (const std::size_t index : group.cases) {
+    if (config.cases[index].run.verify != "off")
+      planned[index].estimated_s += seconds * planned[index].measured_s / verified_s;
+  }
+}
+
+}  // namespace
 
 std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
   std::vector<PlannedCase> planned(config.cases.size());
@@ -119,6 +145,7 @@ std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
         planned[index] = estimate_case(cell, length, model->config(), rate);
         rate.load_s = 0;
       }
+      add_verification(config, group, *model, planned);
     }
   }
   return planned;

@@ -17,7 +17,8 @@ struct PlannedCase {
   std::string shape;  // "pp16 tg128"; rows may stop earlier
   int64_t prompt_tokens = 0, max_tokens = 0, rows = 0;
   int64_t naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
-  double estimated_s = 0;                                      // cold calls, warm-up, repetitions, verification
+  double measured_s = 0;                                        // cold calls, warm-up, repetitions
+  double estimated_s = 0;  // these, loading, the comparison of its tokens, and its share of the group's verification
 };
 
 /// Opens every checkpoint, makes every prompt into tokens, checks that it fits, and times a few forwards of each model.
@@ -38,7 +39,7 @@ struct ForwardRate {
 /// Times a prefill and some decode steps, the best of a few each.
 ForwardRate calibrate(const Model& model, Probe& probe);
 
-/// The case's cost by the cost model at these rates.
+/// The case's cost by the cost model at these rates, without the verification of its group.
 PlannedCase estimate_case(const Case& cell, int64_t prompt_tokens, const GptConfig& config, const ForwardRate& rate);
 
 }  // namespace kvproof

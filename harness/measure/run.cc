@@ -1,19 +1,19 @@
 #include "harness/measure/run.h"
 
-#include <ATen/Version.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "engine/model/model.h"
 #include "harness/build_info.h"
+#include "harness/measure/build_record.h"
 #include "harness/measure/case_record.h"
 #include "harness/measure/checkpoint_session.h"
 #include "harness/measure/grouping.h"
 #include "harness/measure/probe.h"
 #include "harness/measure/repetitions.h"
 #include "harness/measure/threads.h"
+#include "harness/measure/verification.h"
 #include "harness/measure/warnings.h"
 #include "harness/verify/teacher_force.h"
 
@@ -33,31 +33,13 @@ struct Measured {
   GenerationRequest request;
   std::unique_ptr<Subject> subject;
   CaseMeasurement measurement;
+  double seconds = 0;  // that measuring took, warm-up included
 };
-
-/// The name of the BLAS that LibTorch was built with, out of its own description.
-Fact<std::string> blas_name() {
-  const std::string text = at::show_config(), key = "BLAS_INFO=";
-  const auto at = text.find(key);
-  if (at == std::string::npos) return Fact<std::string>::unknown("LibTorch's configuration does not name one");
-  const auto from = at + key.size();
-  return Fact<std::string>::known(text.substr(from, text.find_first_of(",\n ", from) - from));
-}
-
-Json build_json() {
-  const BuildInfo& b = build_info();
-  Json out = {{"version", b.version},       {"commit", b.commit},
-              {"dirty", b.dirty},           {"build_type", b.build_type},
-              {"compiler", b.compiler},     {"compiler_flags", b.compiler_flags},
-              {"sanitizers", b.sanitizers}, {"torch_version", b.torch_version}};
-  put(out, "blas", blas_name());
-  return out;
-}
 
 class ConfigRun {
  public:
-  ConfigRun(const LoadedConfig& config, Progress* progress)
-      : config_(config), progress_(progress), start_ns_(now_ns()), cases_(config.cases.size()) {}
+  ConfigRun(const LoadedConfig& config, Progress* progress, const RunHooks& hooks)
+      : config_(config), progress_(progress), hooks_(hooks), start_ns_(now_ns()), cases_(config.cases.size()) {}
 
   void run() {
     for (const std::size_t checkpoint : used_checkpoints(config_)) run_checkpoint(checkpoint);
@@ -65,6 +47,7 @@ class ConfigRun {
 
   Json cases() const { return cases_; }
   Json checkpoints() const { return checkpoints_; }
+  Json verifications() const { return verifications_; }
   std::vector<std::string> warnings() const {
     std::vector<std::string> all = checkpoint_warnings_;
     for (const std::string& line : case_warnings_.lines()) all.push_back(line);
@@ -98,6 +81,7 @@ class ConfigRun {
       const ModelOptions options = model_options(group.run);
       threads_.use(group.run.threads);
       model = make_model(session.checkpoint, options);
+      if (hooks_.on_model) hooks_.on_model(*model);
     } catch (...) {
       return fail_all(group.cases);
     }
@@ -110,7 +94,7 @@ class ConfigRun {
         fail(index);
       }
     }
-    verify(session, *model, measured);
+    judge(session, group, *model, measured);
   }
 
   Measured measure(const CheckpointSession& session, const Model& model, std::size_t index) {
@@ -125,35 +109,61 @@ class ConfigRun {
     RepetitionPolicy policy;
     policy.repetitions = cell.run.repetitions;
     MachineProbe probe;
+    const int64_t begin = now_ns();
     m.measurement =
         measure_repetitions(*m.subject, m.request, policy, probe,
                             [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
                               tell(index, begun_, stage, done, total, left);
                             });
+    m.seconds = 1e-9 * static_cast<double>(now_ns() - begin);
     case_warnings_.add(cell.id,
                        case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
     return m;
   }
 
-  /// After all cases of the group were timed, so that the reference's weights are in nobody's peak memory.
-  void verify(const CheckpointSession& session, const Model& model, std::vector<Measured>& measured) {
-    const bool wanted = std::any_of(measured.begin(), measured.end(), [&](const Measured& m) { return verifies(m); });
-    const bool own = model.dtype() == at::kDouble && model.device().is_cpu();  // then the model is its own reference
-    std::unique_ptr<Model> reference;
-    std::exception_ptr no_reference;
+  /// After all cases of the group were timed, so that the float64 twin's weights are in nobody's peak memory.
+  void judge(const CheckpointSession& session, const CaseGroup& group, Model& model, std::vector<Measured>& measured) {
+    std::optional<OwnEngine> engine;
+    CaseVerification verification;
+    std::exception_ptr broken;
     try {
-      if (wanted && !own) reference = make_model(session.checkpoint, {"auto", "float64", "cpu"});
+      std::vector<const Case*> cases;
+      for (const Measured& m : measured) cases.push_back(&config_.cases[m.index]);
+      if (const auto depth = deepest(cases)) {
+        engine.emplace(session.checkpoint, model, session.tokenizer_or_null(), spec_of(*cases.front()).architecture);
+        if (hooks_.on_model && engine->logic()) hooks_.on_model(*engine->logic());
+        verification = verify_group(session, group, *engine, measured, *depth);
+      }
     } catch (...) {
-      no_reference = std::current_exception();
+      broken = std::current_exception();
     }
     for (Measured& m : measured) {
       try {
-        if (verifies(m) && no_reference) std::rethrow_exception(no_reference);
-        finish(session, model, own ? &model : reference.get(), m);
+        if (verifies(m) && broken) std::rethrow_exception(broken);
+        finish(session, model, engine ? &engine->exact() : nullptr, m, verifies(m) ? verification : CaseVerification{});
       } catch (...) {
         fail(m.index);
       }
     }
+  }
+
+  CaseVerification verify_group(const CheckpointSession& session, const CaseGroup& group, OwnEngine& engine,
+                                const std::vector<Measured>& measured, Depth depth) {
+    double seconds = 0;
+    for (const Measured& m : measured) seconds += m.seconds;
+    VerifyOptions options = verify_options(depth, seconds, !vectors_passed_);
+    options.progress = [&](const std::string&, int64_t done, int64_t total) {
+      tell(measured.front().index, measured.front().number, "verification", std::max<int64_t>(0, done - 1), total);
+    };
+    const VerifyReport report = kvproof::verify(engine.target(), options);
+    if (report.vectors && report.vectors->tally.failures == 0) vectors_passed_ = true;
+    const CheckpointSpec& spec = spec_of(config_.cases[measured.front().index]);
+    const std::string scenario = report.first_divergence ? report.first_divergence->scenario : "";
+    std::string again;
+    if (report.verdict == VerifyVerdict::fail)
+      again = verify_command(spec, session, group.run, report.subject.dtype, scenario);
+    verifications_.push_back(verification_json(spec.name, report, again));
+    return {report.verdict, verifications_.size() - 1, report.explanation};
   }
 
   bool verifies(const Measured& m) const { return config_.cases[m.index].run.verify != "off"; }
@@ -168,7 +178,8 @@ class ConfigRun {
         *m.subject, *subject);
   }
 
-  void finish(const CheckpointSession& session, const Model& model, const Model* reference, const Measured& m) {
+  void finish(const CheckpointSession& session, const Model& model, const Model* reference, const Measured& m,
+              const CaseVerification& verification) {
     const Case& cell = config_.cases[m.index];
     const SubjectInfo info = m.subject->info();
     const Tokenizer* tokenizer = session.tokenizer_or_null();
@@ -182,9 +193,11 @@ class ConfigRun {
               .verdict();
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
-    cases_[m.index] = case_json(
-        {cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info, m.measurement, agreement});
-    code_ = worse(code_, code_of_case(m.measurement, agreement));
+    cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info,
+                                 m.measurement, agreement, verification});
+    if (verification.is(VerifyVerdict::inconclusive))
+      case_warnings_.add(cell.id, {inconclusive_warning(verification.explanation)});
+    code_ = worse(code_, code_of_case(m.measurement, agreement, verification));
   }
 
   /// Writes the exception in flight down as the outcome of a case.
@@ -204,7 +217,8 @@ class ConfigRun {
             std::optional<double> case_left = {}) {
     if (!progress_) return;
     const double elapsed = 1e-9 * static_cast<double>(now_ns() - start_ns_);
-    const bool timed = case_left || stage == "agreement";  // the newest case is as good as known
+    const bool judged = stage == "verification" || stage == "agreement";
+    const bool timed = case_left || judged;  // the newest case is as good as known
     const std::size_t known = timed || begun_ == 0 ? begun_ : begun_ - 1;
     ProgressEvent event{config_.cases[index].id, number, cases_.size(), stage, done, total, {}};
     if (known > 0) {  // the cases to come are taken to cost what those before did
@@ -216,10 +230,12 @@ class ConfigRun {
 
   const LoadedConfig& config_;
   Progress* progress_;
+  const RunHooks& hooks_;
   ThreadScope threads_;
   int64_t start_ns_;
   std::vector<Json> cases_;  // in the config's order
-  Json checkpoints_ = Json::array();
+  Json checkpoints_ = Json::array(), verifications_ = Json::array();
+  bool vectors_passed_ = false;  // they are the same for every group
   std::vector<std::string> checkpoint_warnings_;
   CaseWarnings case_warnings_;
   ExitCode code_ = ExitCode::ok;
@@ -228,11 +244,12 @@ class ConfigRun {
 
 }  // namespace
 
-RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress) {
+RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress,
+                      const RunHooks& hooks) {
   const MachineFacts facts = machine_facts();
   const LoadSnapshot before = load_snapshot();
   Json record = {{"schema", record_schema()}, {"kvproof", build_json()}, {"started", utc_now()}};
-  ConfigRun run(config, progress);
+  ConfigRun run(config, progress, hooks);
   run.run();
   record["finished"] = utc_now();
   record["command"] = command;
@@ -241,6 +258,7 @@ RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>
   record["machine"] = machine_json(facts, before, load_snapshot());
   record["checkpoints"] = run.checkpoints();
   record["cases"] = run.cases();
+  record["verifications"] = run.verifications();
   record["warnings"] = environment_warnings(build_info(), kAsserts, facts, before);
   for (const std::string& warning : run.warnings()) record["warnings"].push_back(warning);
   record["exit_code"] = static_cast<int>(run.code());

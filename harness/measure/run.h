@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,11 +13,13 @@
 
 namespace kvproof {
 
+class Model;
+
 /// Where a run is.
 struct ProgressEvent {
   std::string case_id;
   std::size_t number = 1, cases = 1;   // this is the number-th of so many cases, in the order in which they run
-  std::string stage;                   // "load", "first call", "warm-up", "repetition", "agreement"
+  std::string stage;                   // "load", "first call", "warm-up", "repetition", "verification", "agreement"
   int64_t done = 0, total = 0;         // of the stage; 0 of 0 where it has no steps
   std::optional<double> seconds_left;  // of the whole run, as far as can be told; absent until something was timed
 };
@@ -30,18 +33,27 @@ class Progress {
 
 struct RunOutcome {
   Json record;  // complete: results/README.md
-  /// The worst of all cases: ok, disagree (5), failed (6: a case failed or is INVALID), usage (2), bug (70).
+  /// The worst of all cases: ok, disagree (5: outputs, or the verification), failed (6: a case failed, or its
+  /// measurement is invalid), usage (2), bug (70).
   ExitCode code;
+};
+
+/// Seams for tests; no command line reaches them.
+struct RunHooks {
+  /// Shown each model under test, and its float64 twin, as soon as it is made. Empty: nobody looks.
+  std::function<void(Model&)> on_model = {};
 };
 
 /// Runs all cases of a config. A case that fails does not stop the others.
 ///
 /// Cases of one checkpoint, backend, dtype, device and number of threads run together on one model, which is freed
-/// before the next; the float64 reference exists only while they are verified. The record has the config's order.
+/// before the next; then, after all of them were timed, that model's cache is verified once, as deeply as the deepest
+/// run.verify among them asks, and each case's own tokens are compared. Only then its float64 twin exists. A case whose
+/// comparison or verification fails is INVALID and has no speed-up. The record has the config's order.
 /// command   the words of the command line, for the record
 /// progress  may be null
 /// cost      the thread count of LibTorch is changed and put back
-RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command,
-                      Progress* progress = nullptr);
+RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress = nullptr,
+                      const RunHooks& hooks = {});
 
 }  // namespace kvproof

@@ -56,6 +56,13 @@ std::vector<std::string> case_warnings(const CaseMeasurement& m, int64_t prompt_
   return warnings;
 }
 
+std::string inconclusive_warning(const std::string& explanation) {
+  return fmt::format(
+      "verification is inconclusive: {}; the speed-up counts as unverified, a checkpoint with trained weights would "
+      "decide it",
+      explanation);
+}
+
 void CaseWarnings::add(const std::string& id, const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) {
     auto entry =

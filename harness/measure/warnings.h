@@ -20,6 +20,10 @@ std::vector<std::string> environment_warnings(const BuildInfo& build, bool asser
 std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64_t prompt_tokens,
                                        const GptConfig& config);
 
+/// Of a case whose verification could not decide.
+/// explanation  the verification's own
+std::string inconclusive_warning(const std::string& explanation);
+
 /// Warnings by the cases they are about, in the order in which they came: one line each, "a, b: …", "a, b, c and 2
 /// more: …".
 class CaseWarnings {

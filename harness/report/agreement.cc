@@ -75,7 +75,8 @@ void write_case(const View& one, const Layout& layout, Page& page) {
   page.line((fits ? page.painted(begin, ink_of(verdict)) + left(id, layout.id) : kIndent + left("", layout.id)) +
             numbers_of(one, layout));
   // Rows may differ and be right: then the reason belongs on the page.
-  if (verdict != "AGREE" || rows_differ(one.at("agreement"))) page.wrapped(kIndent, shown(one.at("agreement").at("explanation")));
+  if (verdict != "AGREE" || rows_differ(one.at("agreement")))
+    page.wrapped(kIndent, shown(one.at("agreement").at("explanation")));
 }
 
 }  // namespace
@@ -99,6 +100,7 @@ void write_agreement(const View& record, Page& page) {
                "pp6 tg64 x4: 6 prompt tokens, 64 generated, in 4 rows. tokens: those kept, over all rows. logits "
                "apart: the largest difference.",
                Ink::dim);
+  write_verifications(record, page);
 }
 
 }  // namespace kvproof

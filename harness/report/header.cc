@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <vector>
 
 #include "harness/report/numbers.h"
@@ -77,7 +76,17 @@ std::string program_text(const View& program) {
   return sanitizers.empty() ? text : text + ", sanitizers: " + sanitizers;
 }
 
-const char* meaning_of(int64_t exit_code) {
+// How many there are of each, in this order: "2 AGREE, 1 TIE".
+std::string tally(const std::vector<std::string>& verdicts, const std::vector<std::string>& order) {
+  std::vector<std::string> parts;
+  for (const std::string& verdict : order) {
+    const auto count = std::count(verdicts.begin(), verdicts.end(), verdict);
+    if (count > 0) parts.push_back(fmt::format("{} {}", count, verdict));
+  }
+  return joined(parts, ", ");
+}
+
+const char* meaning_of(int64_t exit_code, bool outputs_disagree) {
   switch (exit_code) {
     case 0:
       return "fine";
@@ -90,7 +99,7 @@ const char* meaning_of(int64_t exit_code) {
     case 4:
       return "there is nothing to compare with";
     case 5:
-      return "the outputs of naive and engine disagree";
+      return outputs_disagree ? "the outputs of naive and engine disagree" : "verification failed: the engine is wrong";
     case 6:
       return "a measurement or its data failed";
     case 70:
@@ -135,22 +144,19 @@ void write_closing(const View& record, Page& page) {
     page.line();
     for (const View& warning : warnings) page.wrapped("  - ", shown(warning));
   }
-  std::vector<std::string> verdicts;
-  std::map<std::string, int64_t> counts;
+  std::vector<std::string> verdicts, verifications;
   const auto cases = record.at("cases").items();
-  for (const View& one : cases) {
-    add_once(verdicts, verdict_of(one));
-    ++counts[verdict_of(one)];
-  }
-  std::vector<std::string> parts;
-  for (const char* verdict : {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"}) {
-    if (counts.contains(verdict)) parts.push_back(fmt::format("{} {}", counts[verdict], verdict));
-  }
+  for (const View& one : cases) verdicts.push_back(verdict_of(one));
+  if (record.has("verifications"))
+    for (const View& one : record.at("verifications").items()) verifications.push_back(shown(one.at("verdict")));
+  std::string counts = tally(verdicts, {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"});
+  if (!verifications.empty()) counts += "; verification: " + tally(verifications, {"PASS", "INCONCLUSIVE", "FAIL"});
+  const bool disagree = std::find(verdicts.begin(), verdicts.end(), "DISAGREE") != verdicts.end();
   const int64_t code = record.at("exit_code").integer();
   page.line();
   page.wrapped("",
-               fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"),
-                           joined(parts, ", "), code, meaning_of(code)),
+               fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"), counts,
+                           code, meaning_of(code, disagree)),
                code == 0 ? Ink::good : Ink::bad);
 }
 

@@ -47,8 +47,8 @@ std::string Page::painted(const std::string& text, Ink ink) const {
 std::string shown(const View& text) { return visible(text.text()); }
 
 Ink ink_of(const std::string& verdict) {
-  if (verdict == "AGREE") return Ink::good;
-  if (verdict == "TIE" || verdict == "UNVERIFIED") return Ink::doubtful;
+  if (verdict == "AGREE" || verdict == "PASS") return Ink::good;
+  if (verdict == "TIE" || verdict == "UNVERIFIED" || verdict == "INCONCLUSIVE") return Ink::doubtful;
   return Ink::bad;
 }
 

@@ -30,7 +30,7 @@ class Page {
 /// A string of the record, safe for a terminal.
 std::string shown(const View& text);
 
-/// The ink of AGREE, TIE, DISAGREE, UNVERIFIED and FAILED.
+/// The ink of AGREE, TIE, DISAGREE, UNVERIFIED and FAILED, and of PASS, FAIL and INCONCLUSIVE.
 Ink ink_of(const std::string& verdict);
 
 /// A case's shape: "pp6 tg64", with more rows than one "pp6 tg64 x4".
@@ -41,6 +41,7 @@ std::string verdict_of(const View& one_case);
 
 void write_header(const View& record, Page& page);
 void write_agreement(const View& record, Page& page);
+void write_verifications(const View& record, Page& page);
 void write_speed(const View& record, Page& page);
 void write_outputs(const View& record, Page& page);
 void write_closing(const View& record, Page& page);

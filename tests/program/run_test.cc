@@ -42,7 +42,10 @@ TEST_CASE("run writes a record below the current folder, prints its table, and r
   for (const auto& each : record["cases"]) {
     CHECK(each["status"] == "ok");
     CHECK(each["agreement"]["verdict"] == "AGREE");
+    CHECK(each["verification"] == Json{{"verdict", "PASS"}, {"index", 0}});
   }
+  REQUIRE(record["verifications"].size() == 1);
+  CHECK_THAT(run.out, Catch::Matchers::Contains("  verification  PASS  tiny float32: "));
   CHECK(record["cases"][0]["paths"]["engine"]["token_forwards"] == 6 + 4);
   CHECK(record["cases"][0]["paths"]["naive"]["token_forwards"] == 6 + 7 + 8 + 9 + 10);
 
@@ -61,6 +64,8 @@ TEST_CASE("run in JSON is the record and nothing else, and --out and --set are o
   const auto record = run.json();
   CHECK(record == Json::parse(read_file(temp / "deep/record.json")));
   CHECK(record["cases"][0]["shape"]["N"] == 2);
+  CHECK(record["cases"][0]["verification"]["verdict"] == "OFF");
+  CHECK(record["verifications"].empty());
   CHECK(record["command"][1] == "run");
   const auto report = run_kvproof({"report", temp / "deep/record.json", "--format", "json"});
   CHECK(report.json() == record);

@@ -21,7 +21,11 @@ std::vector<std::string> schema_errors(const std::string& definition, const Json
   return JsonSchema({{"$ref", "#/$defs/" + definition}, {"$defs", whole["$defs"]}}).errors(cell);
 }
 
-Json json_of(ScriptedSubject& subject, ManualProbe& probe, const Agreement& agreement, int64_t repetitions = 2) {
+const CaseVerification kPassed{VerifyVerdict::pass, 0, "fine"}, kFailed{VerifyVerdict::fail, 2, "cache wrong"},
+    kUndecided{VerifyVerdict::inconclusive, 0, "dead weights"}, kOff{};
+
+Json json_of(ScriptedSubject& subject, ManualProbe& probe, const Agreement& agreement, int64_t repetitions = 2,
+             const CaseVerification& verification = kPassed) {
   Case cell;
   cell.id = "m/p";
   cell.sampler.max_tokens = 3;
@@ -32,7 +36,7 @@ Json json_of(ScriptedSubject& subject, ManualProbe& probe, const Agreement& agre
   const ModelDims dims{64, 97, 2, 4, 2, 64, {}};
   const GptConfig config(dims, architecture_of("head", dims));
   const Prompt prompt{"p", PromptKind::tokens, "", request.prompt};
-  return case_json({cell, "m", prompt, request, config, nullptr, subject.info(), m, agreement});
+  return case_json({cell, "m", prompt, request, config, nullptr, subject.info(), m, agreement, verification});
 }
 
 }  // namespace
@@ -78,6 +82,48 @@ TEST_CASE("a case's record holds the numbers under their names") {
   CHECK(cell["work"]["work_ratio"] == 33.0 / 12);
 }
 
+TEST_CASE("a failed verification withholds the ratios of outputs that agree, and the record says why") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  Agreement agreement;
+  agreement.verdict = Verdict::agree;
+  agreement.rows = agreement.identical_rows = 1;
+  const Json cell = json_of(subject, probe, agreement, 2, kFailed);
+  CHECK(schema_errors("ok_case", cell) == std::vector<std::string>{});
+  CHECK(cell["verification"] == Json({{"verdict", "FAIL"}, {"index", 2}}));
+  CHECK(cell["validity"] ==
+        Json({{"verdict", "INVALID"}, {"reasons", Json::array({"verification failed: cache wrong"})}}));
+  CHECK(cell["speedup"]["withheld"] == "verification failed: cache wrong");
+  CHECK(cell["speedup"]["e2e"].is_null());
+  CHECK(cell["speedup"]["verified"] == false);
+}
+
+TEST_CASE("a speed-up is verified only where the outputs agree and verification passed") {
+  struct Row {
+    Verdict agreement;
+    CaseVerification verification;
+    const char* written;
+    bool verified;
+  };
+  const auto row = GENERATE(values<Row>({{Verdict::agree, kPassed, "PASS", true},
+                                         {Verdict::tie, kPassed, "PASS", true},
+                                         {Verdict::unverified, kPassed, "PASS", false},
+                                         {Verdict::agree, kUndecided, "INCONCLUSIVE", false},
+                                         {Verdict::agree, kOff, "OFF", false}}));
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  Agreement agreement;
+  agreement.verdict = row.agreement;
+  agreement.rows = agreement.identical_rows = 1;
+  const Json cell = json_of(subject, probe, agreement, 2, row.verification);
+  CHECK(schema_errors("ok_case", cell) == std::vector<std::string>{});
+  CHECK(cell["verification"]["verdict"] == row.written);
+  CHECK(cell["verification"]["index"].is_null() == !row.verification.verdict.has_value());
+  CHECK(cell["validity"]["verdict"] == "VALID");
+  CHECK(cell["speedup"]["withheld"].is_null());
+  CHECK(cell["speedup"]["verified"] == row.verified);
+}
+
 TEST_CASE("a disagreement's record shows the divergence and withholds every ratio") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
@@ -99,6 +145,7 @@ TEST_CASE("a disagreement's record shows the divergence and withholds every rati
   CHECK(divergence["engine_token"].is_null());
   CHECK(divergence["margin"].is_null());
   CHECK(cell["speedup"]["withheld"] == "the outputs disagree: why");
+  CHECK(cell["validity"] == Json({{"verdict", "INVALID"}, {"reasons", Json::array({"the outputs disagree: why"})}}));
   for (const char* phase : {"e2e", "prefill", "decode"}) CHECK(cell["speedup"][phase].is_null());
 }
 
@@ -117,19 +164,22 @@ TEST_CASE("an invalid measurement's record says why") {
   CHECK(cell["paths"]["naive"]["peak_rss_bytes_reason"] == "not here");
 }
 
-TEST_CASE("a disagreement counts as 5, an invalid measurement as 6, a tie and what nobody verified as fine") {
+TEST_CASE("a disagreement or a failed verification counts as 5, an invalid measurement as 6, all else as fine") {
   CaseMeasurement valid, invalid;
   invalid.invalid = {"why"};
-  const auto code = [](const CaseMeasurement& m, Verdict verdict) {
+  const auto code = [](const CaseMeasurement& m, Verdict verdict, const CaseVerification& verification = kPassed) {
     Agreement agreement;
     agreement.verdict = verdict;
-    return code_of_case(m, agreement);
+    return code_of_case(m, agreement, verification);
   };
   CHECK(code(valid, Verdict::agree) == ExitCode::ok);
   CHECK(code(valid, Verdict::tie) == ExitCode::ok);
-  CHECK(code(valid, Verdict::unverified) == ExitCode::ok);
+  CHECK(code(valid, Verdict::unverified, kOff) == ExitCode::ok);
+  CHECK(code(valid, Verdict::agree, kUndecided) == ExitCode::ok);
+  CHECK(code(valid, Verdict::agree, kFailed) == ExitCode::disagree);
   CHECK(code(valid, Verdict::disagree) == ExitCode::disagree);
   CHECK(code(invalid, Verdict::agree) == ExitCode::failed);
+  CHECK(code(invalid, Verdict::agree, kFailed) == ExitCode::disagree);
   CHECK(code(invalid, Verdict::disagree) == ExitCode::disagree);
 }
 

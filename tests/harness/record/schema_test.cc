@@ -19,6 +19,14 @@ TEST_CASE("the sample record obeys the record's schema", "[record][schema]") {
   CHECK(schema.errors(read_record(testing::source_path("tests/data/record/sample.json"))) == Errors{});
 }
 
+TEST_CASE("a record of before runs verified obeys the schema", "[record][schema]") {
+  const JsonSchema schema(parsed("results/record.schema.json"));
+  Json record = parsed("tests/data/record/sample.json");
+  record.erase("verifications");
+  for (Json& cell : record["cases"]) cell.erase("verification");
+  CHECK(schema.errors(record) == Errors{});
+}
+
 TEST_CASE("a record with a fault does not obey the schema", "[record][schema]") {
   const JsonSchema schema(parsed("results/record.schema.json"));
   Json record = parsed("tests/data/record/sample.json");
@@ -34,6 +42,10 @@ TEST_CASE("a record with a fault does not obey the schema", "[record][schema]") 
       {"/machine/mhz", 2600, "/machine/mhz: is not allowed here"},
       {"/cases/0/agreement/verdict", "FINE",
        "/cases/0/agreement/verdict: expected one of [\"AGREE\",\"TIE\",\"DISAGREE\",\"UNVERIFIED\"], found \"FINE\""},
+      {"/cases/0/verification/verdict", "AGREE",
+       "/cases/0/verification/verdict: expected one of [\"PASS\",\"FAIL\",\"INCONCLUSIVE\",\"OFF\"], found \"AGREE\""},
+      {"/verifications/0/budget_seconds", -1, "/verifications/0/budget_seconds: -1 is below 0"},
+      {"/verifications/0/logits/float64/worst", 1, "/verifications/0/logits/float64/worst: is not allowed here"},
       {"/cases/0/agreement/logits/same_top1", 1.5, "/cases/0/agreement/logits/same_top1: 1.5 is above 1"},
       {"/cases/0/paths/naive/samples/2/e2e_ns", -1, "/cases/0/paths/naive/samples/2/e2e_ns: -1 is below 0"},
       {"/cases/0/paths/naive/samples/2/e2e_ns", 1.5,

@@ -97,12 +97,27 @@ TEST_CASE("colours change nothing of the text", "[report]") {
 TEST_CASE("nothing in a record reaches the terminal as a control character", "[report]") {
   Json record = sample();
   const std::string evil = "\x1b]0;x\x07\n\u202e";
-  for (const char* pointer :
-       {"/config/file", "/started", "/checkpoints/0/name", "/checkpoints/0/path", "/checkpoints/1/ambiguities/0",
-        "/machine/cpu_model", "/machine/os", "/kvproof/commit", "/cases/0/id", "/cases/0/shape/label",
-        "/cases/0/prompt/text", "/cases/0/paths/naive/rows/0/completion", "/cases/2/agreement/explanation",
-        "/cases/3/speedup/withheld", "/cases/4/validity/reasons/0", "/cases/5/error/message", "/cases/5/error/place",
-        "/warnings/0"}) {
+  for (const char* pointer : {"/config/file",
+                              "/started",
+                              "/checkpoints/0/name",
+                              "/checkpoints/0/path",
+                              "/checkpoints/1/ambiguities/0",
+                              "/machine/cpu_model",
+                              "/machine/os",
+                              "/kvproof/commit",
+                              "/cases/0/id",
+                              "/cases/0/shape/label",
+                              "/cases/0/prompt/text",
+                              "/cases/0/paths/naive/rows/0/completion",
+                              "/cases/2/agreement/explanation",
+                              "/cases/3/speedup/withheld",
+                              "/cases/4/validity/reasons/0",
+                              "/cases/5/error/message",
+                              "/cases/5/error/place",
+                              "/verifications/0/checkpoint",
+                              "/verifications/0/dtype",
+                              "/verifications/0/verdict",
+                              "/warnings/0"}) {
     record[Json::json_pointer(pointer)] = evil + "text";
   }
   const std::string table = render_table(record, false, 100);
@@ -157,12 +172,76 @@ TEST_CASE("of many rows those that differ are shown first, and the rest is count
 TEST_CASE("a run whose cases all failed has neither speeds nor outputs", "[report]") {
   Json record = sample();
   record["cases"] = Json::array({record["cases"][5]});
+  record["verifications"] = Json::array();
   record["exit_code"] = 6;
   const std::string table = render_table(record, false, 100);
   CHECK_THAT(table, Catch::Matchers::Contains("run      no case ran\n"));
   CHECK(table.find("How fast is it?") == std::string::npos);
   CHECK(table.find("What came out?") == std::string::npos);
   CHECK_THAT(table, Catch::Matchers::Contains("1 case: 1 FAILED. Exit code 6: a measurement or its data failed.\n"));
+}
+
+TEST_CASE("a failed verification says what is wrong, where, and how to see it again", "[report]") {
+  Json record = sample();
+  Json& v = record["verifications"][0];
+  v["verdict"] = "FAIL";
+  v["explanation"] = "cache wrong: the engine turns keys by the wrong position";
+  v["first_divergence"] = {{"scenario", "decode[1,4]/float64"}, {"message", "the key is 0.3 off"}};
+  v["reproduce"] = "kvproof verify --synthetic d2 --only 'decode[1,4]/float64'";
+  const std::string why = "verification failed: " + v["explanation"].get<std::string>();
+  Json& cell = record["cases"][0];
+  cell["verification"]["verdict"] = "FAIL";
+  cell["validity"] = {{"verdict", "INVALID"}, {"reasons", Json::array({why})}};
+  cell["speedup"] = {
+      {"withheld", why}, {"e2e", nullptr}, {"prefill", nullptr}, {"decode", nullptr}, {"verified", false}};
+  record["cases"] = Json::array({cell});
+  record["exit_code"] = 5;
+  const std::string table = render_table(record, false, 120);
+  CHECK(block(table, "verification  FAIL") ==
+        "  verification  FAIL  demo float32: cache wrong: the engine turns keys by the wrong position\n"
+        "                      first  decode[1,4]/float64: the key is 0.3 off\n"
+        "                      again  kvproof verify --synthetic d2 --only 'decode[1,4]/float64'\n");
+  CHECK_THAT(table, Catch::Matchers::Contains("    speed-up    withheld\n"
+                                              "    INVALID: verification failed: cache wrong: the engine turns keys by "
+                                              "the wrong position\n"));
+  CHECK_THAT(table, Catch::Matchers::Contains("1 case: 1 AGREE; verification: 1 FAIL. Exit code 5: verification "
+                                              "failed: the engine is wrong.\n"));
+}
+
+TEST_CASE("an undecided verification says why, and its speed-ups carry a question mark", "[report]") {
+  Json record = sample();
+  record["verifications"][0]["verdict"] = "INCONCLUSIVE";
+  record["verifications"][0]["explanation"] = "float64: nothing shows";
+  Json& cell = record["cases"][0];
+  cell["verification"]["verdict"] = "INCONCLUSIVE";
+  cell["speedup"]["verified"] = false;
+  record["cases"] = Json::array({cell});
+  record["exit_code"] = 0;
+  const std::string table = render_table(record, false, 120);
+  CHECK_THAT(table, Catch::Matchers::Contains("  verification  INCONCLUSIVE  demo float32: float64: nothing shows\n"));
+  CHECK_THAT(table, Catch::Matchers::Contains("6.66x?"));
+  CHECK_THAT(table,
+             Catch::Matchers::Contains("    ? not verified: with this model a broken cache might not have shown\n"));
+  CHECK_THAT(table, Catch::Matchers::Contains("1 case: 1 AGREE; verification: 1 INCONCLUSIVE. Exit code 0: fine.\n"));
+}
+
+TEST_CASE("verifications of one model that differ in threads alone are told apart", "[report]") {
+  Json record = sample();
+  record["verifications"].push_back(record["verifications"][0]);
+  record["verifications"][1]["threads"] = 1;
+  const std::string table = render_table(record, false, 120);
+  CHECK_THAT(table, Catch::Matchers::Contains("  verification  PASS  demo float32, cpu, 2 threads: ") &&
+                        Catch::Matchers::Contains("  verification  PASS  demo float32, cpu, 1 thread: ") &&
+                        Catch::Matchers::Contains("; verification: 2 PASS. Exit code 5"));
+}
+
+TEST_CASE("a record of before runs verified has a table without verification", "[report]") {
+  Json record = sample();
+  record.erase("verifications");
+  for (Json& cell : record["cases"]) cell.erase("verification");
+  const std::string table = render_table(record, false, 100);
+  CHECK(table.find("verification") == std::string::npos);
+  CHECK_THAT(table, Catch::Matchers::Contains("? not verified: nobody knows"));
 }
 
 TEST_CASE("every exit code has its meaning", "[report]") {

@@ -1,0 +1,66 @@
+// Is the cache right beyond the cases' own tokens? A line per verification of a run.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "harness/report/numbers.h"
+#include "harness/report/page.h"
+#include "harness/report/text.h"
+
+namespace kvproof {
+namespace {
+
+// "demo float32", with the device and threads where that names two of them.
+std::string name_of(const View& one, const std::vector<View>& all) {
+  const auto short_name = [](const View& v) { return shown(v.at("checkpoint")) + " " + shown(v.at("dtype")); };
+  const std::string name = short_name(one);
+  const auto alike = std::count_if(all.begin(), all.end(), [&](const View& v) { return short_name(v) == name; });
+  if (alike < 2) return name;
+  return fmt::format("{}, {}, {}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"));
+}
+
+std::string extent_of(const View& one) {
+  std::string text = fmt::format("{} up to {}", counted(one.at("scenarios").integer(), "scenario"),
+                                 counted(one.at("longest_sequence").integer(), "position"));
+  if (const auto budget = one.at("budget_seconds").number_or_null())
+    text += fmt::format(" (quick, {:.2g} s allowed)", *budget);
+  if (one.at("logits").has("float64")) {
+    const auto worst = one.at("logits").at("float64").at("worst_error").number_or_null();
+    if (worst) text += fmt::format(", float64 logits within {}", small_number(worst));
+  }
+  return text;
+}
+
+std::string uncovered_of(const View& one) {
+  const auto parts = static_cast<int64_t>(one.at("not_covered").items().size());
+  if (parts == 0) return "";
+  return fmt::format("; not covered: {} (kvproof verify says which)", counted(parts, "thing"));
+}
+
+void write_failure(const View& one, const std::string& indent, Page& page) {
+  const View divergence = one.at("first_divergence");
+  if (!divergence.is_null()) {
+    page.wrapped(indent + "first  ",
+                 fmt::format("{}: {}", shown(divergence.at("scenario")), shown(divergence.at("message"))));
+  }
+  if (const auto again = one.at("reproduce").text_or_null()) page.wrapped(indent + "again  ", visible(*again));
+}
+
+}  // namespace
+
+void write_verifications(const View& record, Page& page) {
+  if (!record.has("verifications")) return;  // a record of before runs verified
+  const auto all = record.at("verifications").items();
+  if (all.empty()) return;
+  page.line();
+  for (const View& one : all) {
+    const std::string verdict = shown(one.at("verdict")), begin = "  verification  " + verdict + "  ";
+    const bool pass = verdict == "PASS";
+    const std::string why = pass ? extent_of(one) + uncovered_of(one) : shown(one.at("explanation"));
+    page.wrapped(begin, name_of(one, all) + ": " + why, Ink::plain, ink_of(verdict));
+    if (verdict == "FAIL") write_failure(one, left("", display_width(begin)), page);
+  }
+}
+
+}  // namespace kvproof
