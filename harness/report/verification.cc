@@ -72,6 +72,9 @@ struct Sum {
   bool known = true;
 };
 
+// Faults err by billions of what is allowed: that many digits would break the column.
+std::string ratio_text(double ratio) { return ratio >= 1e6 ? fmt::format("{:.1e}", ratio) : small_number(ratio); }
+
 // Levels down, dtypes across: two of them fill 80 columns.
 void write_levels(const View& document, Page& page) {
   std::vector<std::string> dtypes;
@@ -97,7 +100,7 @@ void write_levels(const View& document, Page& page) {
       const Sum sum = sums[{dtype, code}];
       failed |= sum.failures > 0;
       line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 12) + right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
-              right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : small_number(sum.worst), 9);
+              right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : ratio_text(sum.worst), 9);
     }
     page.line(page.painted(line, failed ? Ink::bad : Ink::plain));
   }
