@@ -5,12 +5,14 @@ TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH ?= cpu
 export TORCH_VERSION TORCH_INDEX_URL TORCH
 
-.PHONY: help setup build test test-consumers demo bench format clean
+.PHONY: help setup build test test-consumers self-test prove-verify demo bench format clean
 
 help:
 	@echo 'make demo            naive and KV-cached generation side by side, on a real checkpoint'
 	@echo 'make test            build everything and run the tests'
 	@echo 'make test-consumers  tests against other people'\''s programs (installs them into .deps/consumers)'
+	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one'
+	@echo 'make prove-verify    300 quick verifications on fresh seeds: is there a false alarm? (resumable)'
 	@echo 'make bench           the microbenchmarks'
 	@echo 'make build           build everything; the program is build/kvproof'
 	@echo 'make setup           install what is missing, fetch LibTorch, configure'
@@ -31,6 +33,14 @@ test: build
 
 test-consumers: build
 	@.ci/test-consumers
+
+self-test: setup
+	@cmake --build build --target kvproof
+	@build/kvproof verify --self-test --threads 1
+
+prove-verify: setup
+	@cmake --build build --target kvproof
+	@build/kvproof verify --base-dir configs/checkpoints/demo-d4 --quick --threads 1 --sweeps 300 --log results/verify_sweeps.jsonl
 
 demo: setup
 	@cmake --build build --target kvproof

@@ -8,16 +8,14 @@ namespace kvproof {
 GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
                         bool convert) {
   const c10::InferenceMode guard;
-  const auto matrix = [&](const std::string& name) {
-    const at::Tensor& stored = checkpoint.tensors.at(name);
-    return stored.to(at::TensorOptions().dtype(convert ? dtype : stored.scalar_type()).device(device)).contiguous();
-  };
+  const auto table = [&](const std::string& name) { return checkpoint.tensors.at(name).to(device).contiguous(); };
+  const auto matrix = [&](const std::string& name) { return convert ? table(name).to(dtype) : table(name); };
   const auto scalar = [&](const std::string& name, int64_t i) {
     return checkpoint.tensors.at(name).flatten()[i].item().toDouble();
   };
 
   GptWeights weights;
-  weights.wte = matrix("transformer.wte.weight");
+  weights.wte = table("transformer.wte.weight");
   weights.lm_head = matrix("lm_head.weight").narrow(0, 0, config.vocab_size);
   if (config.has_smear) {
     weights.smear_gate = matrix("smear_gate.weight");
@@ -35,7 +33,7 @@ GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, a
     layer.mlp_c_proj = matrix(prefix + "mlp.c_proj.weight");
     if (config.has_value_embed(i)) {
       layer.ve_gate = matrix(prefix + "attn.ve_gate.weight");
-      layer.value_embed = matrix(fmt::format("value_embeds.{}.weight", i));
+      layer.value_embed = table(fmt::format("value_embeds.{}.weight", i));
     }
     if (config.has_lambdas) {
       layer.resid_lambda = scalar("resid_lambdas", i);

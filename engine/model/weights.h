@@ -17,20 +17,21 @@ struct LayerWeights {
   at::Tensor c_fc;         // (4C, C)
   at::Tensor mlp_c_proj;   // (C, 4C)
   at::Tensor ve_gate;      // (G, ve_gate_channels), undefined on layers without a value embedding
-  at::Tensor value_embed;  // (V, G·D), likewise
+  at::Tensor value_embed;  // (V, G·D), likewise; as stored
   double resid_lambda = 1, x0_lambda = 0;
 };
 
 struct GptWeights {
-  at::Tensor wte;         // (V, C) or with padding rows
+  at::Tensor wte;         // (V, C) or with padding rows, as stored
   at::Tensor lm_head;     // (V, C), padding rows cut off
   at::Tensor smear_gate;  // (1, 24), undefined without smear
   double smear_lambda = 0, backout_lambda = 0;
   std::vector<LayerWeights> layers;
 };
 
-/// convert  true: tensors already of this dtype on the CPU stay where they are mapped; others are converted once.
-///          false: all stay in the dtype they are stored in, and who uses them converts them
+/// Embedding tables stay in the dtype they are stored in: a row is converted when it is looked up.
+/// convert  true: matrices already of this dtype on the CPU stay where they are mapped; others are converted once.
+///          false: they stay as they are stored too, and who uses them converts them
 GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
                         bool convert = true);
 

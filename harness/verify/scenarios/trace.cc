@@ -66,10 +66,12 @@ std::unique_ptr<Trace> TraceBank::make(const Tokens& tokens) {
     }
     return kept;
   };
-  const auto finish = [&](TracedValues& values, std::span<const double> of_naive) {
+  const auto finish = [&](TracedValues& values, std::span<const double> of_naive, const Gate& gate) {
     if (exact_) values.naive_error = max_distance(of_naive, values.exact);
-    values.allowed = gate_.allowed(values.naive_error, max_magnitude(values.exact));
+    values.allowed = gate.allowed(values.naive_error, max_magnitude(values.exact));
   };
+  // Few numbers make up a stage, so the largest error of two equal paths may differ by more than logits' do.
+  const Gate of_stages{gate_.dtype, std::max(gate_.factor, kErrorRatioGate)};
   {
     const LogitRows logits = (exact_ ? *exact_ : naive_).uncached_logits(tokens, 0, &exact);
     trace->logits.width = logits.vocab;
@@ -77,9 +79,9 @@ std::unique_ptr<Trace> TraceBank::make(const Tokens& tokens) {
   }
   std::vector<double> naive_logits;
   if (exact_) naive_logits = keep(naive_.uncached_logits(tokens, 0, &naive));
-  finish(trace->logits, naive_logits);
+  finish(trace->logits, naive_logits, gate_);
   trace->stages = std::move(exact.stages);
-  for (auto& [at, values] : trace->stages) finish(values, exact_ ? naive.stages[at].exact : std::vector<double>());
+  for (auto& [at, values] : trace->stages) finish(values, exact_ ? naive.stages[at].exact : std::vector<double>(), of_stages);
   return trace;
 }
 

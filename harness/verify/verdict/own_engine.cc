@@ -7,12 +7,15 @@
 namespace kvproof {
 namespace {
 
-// Beyond so much in float64 (500 million elements), weights are converted at each use, a matrix at a time.
+// Beyond so much in float64 (500 million elements; a d20 has 435), matrices are converted at each use, one at a time.
 constexpr int64_t kMostConverted = int64_t{4} << 30;
 
 std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::string& device) {
   int64_t bytes = 0;
-  for (const auto& [name, tensor] : checkpoint.tensors) bytes += 8 * tensor.numel();
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    const bool table = name.find("wte") != std::string::npos || name.rfind("value_embeds.", 0) == 0;  // stays as it is stored
+    if (!table) bytes += 8 * tensor.numel();
+  }
   return make_model(checkpoint, {"auto", "float64", device, bytes <= kMostConverted});
 }
 

@@ -158,6 +158,10 @@ void add_window(Chooser& suite, int64_t w, Depth depth) {
 
 }  // namespace
 
+double estimated_forward_seconds(const SubjectInfo& info) {
+  return kSecondsPerLayer * static_cast<double>(info.n_layer) + flops(info, 0, 1) / kFlopsPerSecond;
+}
+
 double estimated_seconds(const Script& script, const SubjectInfo& info) {
   double forwards = 0, work = 0;
   std::vector<ExpectedCache> caches;

@@ -29,4 +29,7 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
 /// GFLOP/s. Only chooses what to run.
 double estimated_seconds(const Script& script, const SubjectInfo& info);
 
+/// The same for one forward of one token.
+double estimated_forward_seconds(const SubjectInfo& info);
+
 }  // namespace kvproof

@@ -1,6 +1,7 @@
 #include "harness/verify/verdict/verify.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -163,12 +164,23 @@ class Verification {
   }
 
   void run_behaviours(const Side& side) {
-    const auto names = behaviour_suite(full(), {side.info.dtype, side.info.vocab_size, side.info.rotary_len, t_.tokenizer != nullptr});
+    const auto names = affordable(behaviour_suite(full(), {side.info.dtype, side.info.vocab_size, side.info.rotary_len, t_.tokenizer != nullptr}), side);
     for (std::size_t i = 0; i < names.size(); ++i) {
       tell(names[i], i + 1, names.size());
       report_.outcomes.push_back(run_behaviour(names[i], options_.seed, behaviour_target(side)));
     }
     if (!t_.tokenizer) uncovered("stop tokens and tools on this model: it has no tokenizer");
+  }
+
+  /// The first of them, two at least, that fit into the time.
+  std::vector<std::string> affordable(std::vector<std::string> names, const Side& side) {
+    constexpr double kForwards = 25;  // of one scenario, roughly
+    const auto most = static_cast<std::size_t>(std::max(2.0, seconds() / (kForwards * estimated_forward_seconds(side.info))));
+    if (names.size() <= most) return names;
+    const std::vector<std::string> left_out(names.begin() + static_cast<std::ptrdiff_t>(most), names.end());
+    uncovered(fmt::format("{} scenarios of generators, left out for time: {}", left_out.size(), fmt::join(left_out, ", ")));
+    names.resize(most);
+    return names;
   }
 
   void run_scripted() {
