@@ -303,6 +303,50 @@ const std::vector<BadInput> kConfigsAndRecords = {
     {{"report", "damaged.json"}, 6, "record",
      "damaged.json#/config: expected a value, found nothing; the record is damaged"},
 };
+const std::vector<BadInput> kVerifications = {
+    {{"verify", "--quick", "--only", "decode[5,3]/float32"}, 2, "argument",
+     "--quick: cannot be combined with --only, which names what is run"},
+    {{"verify", "--self-test", "--quick"}, 2, "argument",
+     "--self-test: cannot be combined with --quick: the self-test brings its own models"},
+    {{"verify", "--self-test", "--synthetic", kTiny}, 2, "argument",
+     "--self-test: cannot be combined with --synthetic: the self-test brings its own models"},
+    {{"verify", "--self-test", "--threads", "1"}, 2, "argument",
+     "--self-test: cannot be combined with --threads: the self-test brings its own models"},
+    {{"verify", "--self-test", "--list-faults"}, 2, "argument",
+     "--self-test: cannot be combined with --list-faults: the self-test brings its own models"},
+    {{"verify", "--list-faults", "--plant", "kv-heads-tiled"}, 2, "argument",
+     "--list-faults: cannot be combined with --plant: a list runs nothing"},
+    {{"verify", "--max-time", "0"}, 2, "argument",
+     "--max-time: must be a number of at least 0.1, got \"0\""},
+    {{"verify", "--seed", "x"}, 2, "argument",
+     "--seed: must be an integer from 0 to 18446744073709551615, got \"x\""},
+    {{"verify", "--only", "decode"}, 2, "argument",
+     "--only: expected kind[numbers]/dtype, as in chunks[1,299]/float64, got \"decode\""},
+    {{"verify", "--only", "decode[5,x]/float32"}, 2, "argument",
+     "--only: expected whole numbers between the brackets, got \"decode[5,x]/float32\""},
+    {{"verify", "--synthetic", kTiny, "--only", "decode[5]/float32"}, 2, "argument",
+     "--only: decode[5]/float32: expected [prompt, steps], got 1 numbers"},
+    {{"verify", "--synthetic", kTiny, "--only", "decode[5,3]/bfloat16"}, 2, "argument",
+     "--only: decode[5,3]/bfloat16: this run has float64 and float32; choose with --dtype"},
+    {{"verify", "--synthetic", kTiny + ",sequence_len=8", "--only", "decode[80,1]/float32"}, 2, "argument",
+     "--only: decode[80,1]/float32: needs 81 positions, the model's rotary tables cover 80"},
+    {{"verify", "--synthetic", kTiny, "--only", "script_bare[9]/float64"}, 2, "argument",
+     "--only: script_bare[9]/float64: script_bare runs on the scripted model only"},
+    {{"verify", "--synthetic", kTiny, "--plant", "kv-heads-tilde"}, 2, "argument",
+     "--plant: unknown fault \"kv-heads-tilde\", did you mean \"kv-heads-tiled\"?"},
+    {{"verify", "--synthetic", kTiny, "--plant", "nonsense"}, 2, "argument",
+     "--plant: unknown fault \"nonsense\"; kvproof verify --list-faults [model flags] lists them"},
+    {{"verify", "--synthetic", kTiny + ",generation=2025-10", "--plant", "window-one-wider"}, 2, "argument",
+     "--plant: window-one-wider cannot show on this model: the model has no sliding window"},
+    {{"verify", "--list-faults", "--seed", "2"}, 2, "argument",
+     "--list-faults: cannot be combined with --seed: a list runs nothing"},
+    {{"verify", "--sweeps", "2", "--plant", "kv-heads-tiled"}, 2, "argument",
+     "--sweeps: cannot be combined with --plant: sweeps are whole verifications of what is there"},
+    {{"verify", "--log", "log.jsonl"}, 2, "argument",
+     "--log: is for --sweeps; redirect --format json to keep a report"},
+    {{"verify", "--base-dir", "tensor-missing"}, 6, "checkpoint",
+     "tensor-missing/base_checkpoints/d4/model_000050.pt: its tensors do not fit generation head (smear_gate.weight is present): transformer.h.1.attn.c_k.weight is missing; check model_config in the meta file, or name the generation with --arch generation=…"},
+};
 // clang-format on
 
 /// The folder with everything that is wrong, made once.
@@ -346,6 +390,8 @@ TEST_CASE("bad tokenizers are told with their file", "[program][errors]") { chec
 TEST_CASE("bad configs and records are told with line and column, or field", "[program][errors]") {
   check_all(kConfigsAndRecords);
 }
+
+TEST_CASE("bad flags of verify are told with the flag, the scenario or the fault", "[program][errors]") { check_all(kVerifications); }
 
 TEST_CASE("in text a failure leaves stdout empty and says the same", "[program][errors]") {
   for (const auto* bad : {&kCommandLines.front(), &kMissingFiles.front(), &kCheckpoints.front(), &kTokenizers.front(),

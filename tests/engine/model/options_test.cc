@@ -1,4 +1,5 @@
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
 
 #include "engine/error.h"
 #include "engine/model/model.h"
@@ -27,4 +28,27 @@ TEST_CASE("options that cannot be had say what can") {
   if (!at::hasCUDA())
     CHECK_THROWS_WITH(resolve_model_options({.dtype = "auto", .device = "cuda"}),
                       "device: no cuda device was found by this build of LibTorch; use --device cpu");
+}
+
+TEST_CASE("weights converted at each use give the logits of converted ones, to the bit") {
+  for (const char* generation : {"head", "2026-02", "2025-10"}) {
+    for (const char* stored : {"bfloat16", "float32"}) {
+      for (const char* dtype : {"float64", "float32", "bfloat16"}) {
+        CAPTURE(generation, stored, dtype);
+        const Checkpoint checkpoint =
+            small_checkpoint(std::string("generation=") + generation + ",dtype=" + stored, {});
+        const auto converted = make_model(checkpoint, {"auto", dtype, "cpu", true});
+        const auto as_stored = make_model(checkpoint, {"auto", dtype, "cpu", false});
+        CHECK(as_stored->dtype() == converted->dtype());
+        const std::vector<int32_t> all = some_tokens(9, 97);
+        const auto logits = [&](const Model& model, bool cached) {
+          if (!cached) return model.forward(TokenBatch::single(all), LogitsAt::all).to(at::kDouble);
+          KVCache cache = model.new_cache(1, 9);
+          model.forward(TokenBatch::single({all.begin(), all.end() - 1}), cache, LogitsAt::last);
+          return model.forward(TokenBatch::single({all.back()}), cache, LogitsAt::last).to(at::kDouble);
+        };
+        for (const bool cached : {false, true}) CHECK(logits(*as_stored, cached).equal(logits(*converted, cached)));
+      }
+    }
+  }
 }

@@ -59,7 +59,7 @@ TEST_CASE("attention that was summed over blocks is as it was after calibration"
   const auto tokens = some_tokens(12, 97);
   const VerifyTarget target = bed.engine.target();
   const auto before = target.tested.uncached_logits(tokens, 0).values;
-  calibration_of(bed, true);
+  calibrate({target.tested, nullptr, target.use_key_blocks}, 1);
   CHECK(target.tested.uncached_logits(tokens, 0).values == before);
 }
 
