@@ -16,8 +16,9 @@
 namespace kvproof {
 namespace {
 
-constexpr double kQuickSeconds = 2, kFullSeconds = 40;
-constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;  // floating-point operations, 2e9 a second
+constexpr double kQuickSeconds = 2.5, kFullSeconds = 45;
+constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;  // floating-point operations
+constexpr double kOracleFlopsPerSecond = 2e9, kOracleShare = 0.2;  // of the time
 
 /// One dtype's side of the check: a subject, and what its numbers are held against.
 struct Side {
@@ -49,6 +50,15 @@ class Verification {
  private:
   bool full() const { return options_.depth == Depth::full; }
   double seconds() const { return options_.seconds > 0 ? options_.seconds : full() ? kFullSeconds : kQuickSeconds; }
+  /// What is left for scenarios of caches when the model and the calibrations have had their share.
+  double scenario_seconds() const {
+    const SubjectInfo& info = report_.subject;
+    const double forwards = 25 + 4 * static_cast<double>(info.n_layer), sides = t_.logic ? 2 : 1;
+    return std::max(0.0, seconds() - sides * forwards * estimated_forward_seconds(info) - oracle_flops_allowed() / kOracleFlopsPerSecond);
+  }
+  double oracle_flops_allowed() const {
+    return std::min(full() ? kFullOracle : kQuickOracle, kOracleShare * seconds() * kOracleFlopsPerSecond);
+  }
   void tell(const std::string& stage, std::size_t done = 0, std::size_t total = 0) const {
     if (options_.progress) options_.progress(stage, static_cast<int64_t>(done), static_cast<int64_t>(total));
   }
@@ -75,7 +85,7 @@ class Verification {
     }
     tell("the model against the oracle");
     try {
-      report_.model = check_model(*t_.checkpoint, t_.overrides, exact_subject(), options_.seed, full() ? kFullOracle : kQuickOracle);
+      report_.model = check_model(*t_.checkpoint, t_.overrides, exact_subject(), options_.seed, oracle_flops_allowed());
       for (const std::string& what : report_.model->not_covered) uncovered(what);
     } catch (const std::exception& error) {
       report_.model_error = error.what();
@@ -95,14 +105,14 @@ class Verification {
   void run_sides() {
     calibrate_side(logic_subject(), nullptr);
     const double share = t_.logic ? 0.7 : 1;
-    run_suite(logic_side(), cache_suite(logic_subject().info(), options_.depth, share * seconds(), false));
+    run_suite(logic_side(), cache_suite(logic_subject().info(), options_.depth, share * scenario_seconds(), false));
     if (t_.own_engine && options_.behaviour) run_scripted();
     if (options_.behaviour) run_behaviours(logic_side());
     if (!options_.behaviour) uncovered("the generators: kvproof verify checks them");
     if (!t_.logic) return;
     calibrate_side(t_.tested, &exact_subject());
     const Side side = *rounding_side(factor());
-    run_suite(side, cache_suite(side.info, options_.depth, (1 - share) * seconds(), true));
+    run_suite(side, cache_suite(side.info, options_.depth, (1 - share) * scenario_seconds(), true));
     if (options_.behaviour) run_behaviours(side);
     if (is_half(side.info.dtype))
       uncovered(fmt::format("structure in {} alone: its rounding hides small faults, so the same code was judged in float64", side.info.dtype));
