@@ -124,9 +124,12 @@ std::optional<Tensor> visibility(const RowPlan& row, const LayerPlan& layer, int
 
 // softmax(q kᵀ · scale) v over blocks of keys, the last block first, as kernels that never hold all scores do it. q, k and v
 // (B, H, n, D); visible (T, S), true = seen, or nothing where all is.
-Tensor attend_by_blocks(const Tensor& q, const Tensor& k, const Tensor& v, const std::optional<Tensor>& visible,
-                        double scale, int64_t block) {
+Tensor attend_by_blocks(Tensor q, Tensor k, Tensor v, const std::optional<Tensor>& visible, double scale, int64_t block) {
   const int64_t S = k.size(2);
+  const at::ScalarType dtype = q.scalar_type(), wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  q = q.to(wide);
+  k = k.to(wide);
+  v = v.to(wide);
   Tensor sum, shares, highest;  // of the blocks so far: (B, H, T, D), (B, H, T, 1), (B, H, T, 1)
   for (int64_t begin = (S - 1) / block * block; begin >= 0; begin -= block) {
     const int64_t count = std::min(block, S - begin);
@@ -144,7 +147,7 @@ Tensor attend_by_blocks(const Tensor& q, const Tensor& k, const Tensor& v, const
     }
     highest = top;
   }
-  return sum / shares;
+  return (sum / shares).to(dtype);
 }
 
 // q (B, H, T, D) over k, v (B, G, S, D), which hold slots [begin, begin + S): (B, H, T, D).

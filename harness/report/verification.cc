@@ -43,11 +43,15 @@ std::string dtype_of(const std::string& scenario) {
 
 // --- what was checked ---------------------------------------------------------------------------------------------------
 
+std::string comparison(int64_t failures, int64_t checks) {
+  return failures == 0 ? "equal" : fmt::format("DIFFERENT in {} of {} comparisons", failures, checks);
+}
+
 void write_model(const View& model, Page& page) {
   if (const View v = model.at("vectors"); !v.is_null()) {
     page.wrapped(label("Python"),
-                 fmt::format("{}: logits at {} positions and {} token streams of nanochat's own code, {} generations; worst {}, {} is allowed",
-                             v.at("failures").integer() == 0 ? "equal" : "DIFFERENT", v.at("positions").integer(), v.at("streams").integer(),
+                 fmt::format("{}: logits at {} positions and {} token streams of nanochat's own code, {} generations; worst logit {}, {} is allowed",
+                             comparison(v.at("failures").integer(), v.at("checks").integer()), v.at("positions").integer(), v.at("streams").integer(),
                              v.at("generations").integer(), small_number(v.at("worst").number_or_null()), small_number(v.at("allowed").number())));
   }
   if (const View o = model.at("oracle"); !o.is_null()) {
@@ -60,8 +64,10 @@ void write_model(const View& model, Page& page) {
   for (const char* part : {"vectors", "oracle"}) {
     if (model.at(part).is_null()) continue;
     const auto findings = model.at(part).at("findings").items();
-    for (std::size_t i = 0; i < std::min<std::size_t>(3, findings.size()); ++i)
-      page.wrapped(label(""), shown(findings[i].at("message")), Ink::bad);
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, findings.size()); ++i) {
+      const bool placed = findings[i].has("operation") && !findings[i].at("operation").is_null();
+      page.wrapped(label(""), (placed ? shown(findings[i].at("operation")) + ": " : "") + shown(findings[i].at("message")), Ink::bad);
+    }
   }
   if (!model.at("broke_off").is_null()) page.wrapped(label(""), shown(model.at("broke_off")), Ink::bad);
 }

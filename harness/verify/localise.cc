@@ -121,6 +121,9 @@ class Judgement {
  private:
   Meaning judge() const {
     if (is_generation(finding_) || at_.stage == "tokens") return judge_generation();
+    if (rounding_only() && !first_.outcome->broke_off.empty())
+      return {Suspect::unknown, fmt::format("in {} the engine ends in an error: {}", first_.dtype, first_.outcome->broke_off),
+              fmt::format("{} in float64 passes", first_.kind)};
     if (rounding_only())
       return {Suspect::precision,
               fmt::format("the logic is right, but {} rounds more than the same dtype does in full recompute",

@@ -6,8 +6,8 @@ using Json = nlohmann::json;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"run",      "plan",       "init",   "report",  "generate",  "chat",
-                                            "tokenize", "detokenize", "logits", "inspect", "synthesize"};
+const std::vector<std::string> kCommands = {"run",  "plan",     "init",       "verify", "report",  "generate",
+                                            "chat", "tokenize", "detokenize", "logits", "inspect", "synthesize"};
 
 }  // namespace
 

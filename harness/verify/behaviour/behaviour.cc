@@ -75,7 +75,7 @@ std::vector<std::string> behaviour_suite(bool full, const BehaviourFacts& facts)
                                     "max_tokens[5,0]",   "max_tokens[5,1]", "max_tokens[5,2]",  "forced[2,1,1,2,5,4]",
                                     "seeds[3,3]",        "prefix[5,2,2]",   "abandon[2,5,4,1]", "observer[2,5,3]",
                                     "nanochat[2,5,3,0]", "errors[4]"};
-  if (facts.has_tokenizer) names.insert(names.end(), {"stop[5,4,0,1,3,9]", "tools[5,4]"});
+  if (facts.has_tokenizer) names.insert(names.end(), {"stop[5,4,0,1,3,9]", "stop[5,12,0,2,99]", "tools[5,4]"});
   if (full) {
     names.insert(names.end(),
                  {"greedy[1,12]", "greedy[40,12]", "samples[1,9,8]", "samples[8,6,5]", "top_k[1,2,5,4]",

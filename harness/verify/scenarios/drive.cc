@@ -316,6 +316,8 @@ class Driver {
       fact(Level::invariants, cache.length(row) <= cache.capacity(), at,
            fmt::format("row {} holds {} positions, more than the capacity of {}", row, cache.length(row),
                        cache.capacity()));
+      fact(Level::invariants, cache.capacity() >= expected.capacity, at,
+           fmt::format("the capacity is {}, and {} were asked for", cache.capacity(), expected.capacity));
       const auto tokens = cache.tokens(row);
       if (tokens && same)
         fact(Level::side_state, *tokens == expected.rows[row], at,

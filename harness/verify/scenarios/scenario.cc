@@ -215,7 +215,7 @@ void interleave(Builder& b, const Parameters& p) {
 }
 
 void over_allocated(Builder& b, const Parameters& p) {
-  b.create(0, 1, 3 * (p[0] + p[1])).prefill(0, p[0]).decode(0, p[1]);
+  b.create(0, 1, 3 * (p[0] + p[1])).prefill(0, p[0]).reserve(0, p[0]).decode(0, p[1]);
 }
 
 void threads(Builder& b, const Parameters& p) {
@@ -262,6 +262,27 @@ void causality(Builder& b, const Parameters& p) {
   b.script.twins.push_back(std::move(twin));
 }
 
+// Rows of unequal lengths through every operation, one of them back at position 0.
+void uneven(Builder& b, const Parameters& p) {
+  const int64_t rows = p[0], P = p[1];
+  Parameters lengths, more;
+  for (int64_t row = 0; row < rows; ++row) {
+    lengths.push_back(row == 0 ? P : P + 1 + row % 2);
+    more.push_back(1 + row % 3);
+  }
+  b.create(0, rows, P + 16).forward(0, lengths, LogitsAt::last).truncate(0, 1, 0).forward(0, more, LogitsAt::last);
+  b.reserve(0, P + 18).decode(0, 1).clone(1, 0, {1, rows - 1, 0}, P + 9).decode(1, 2);
+  Parameters kept = counting(rows);
+  kept.erase(kept.begin());
+  b.truncate(0, 0, 1).retain(0, kept).decode(0, 1).clone(2, 0, {rows - 2, 0}, P + 9).decode(2, 1);
+  b.reserve(0, P + 24).forward(0, Parameters(more.begin() + 1, more.end())).decode(0, 1);
+}
+
+// A batch in chunks, logits of the last position of each but one.
+void batch_chunks(Builder& b, const Parameters& p) {
+  b.create(0, p[0], p[1] + 2 * p[2] + 1).prefill(0, p[1], LogitsAt::last).prefill(0, p[2], LogitsAt::last).prefill(0, p[2]).decode(0, 1);
+}
+
 struct KindRule {
   ScenarioKind kind;
   std::size_t least, most;        // parameters
@@ -285,13 +306,15 @@ const std::vector<KindRule>& rules() {
       {{"retain", "rows, prompt", "rows leave a batch one after the other"}, 2, 2, {2, 1}, retain},
       {{"truncate", "prompt, kept, steps", "rolled back, then on with other tokens"}, 3, 3, {1, 0, 1}, truncate},
       {{"truncate_row", "rows, prompt, steps", "one row of a batch rolled back"}, 3, 3, {2, 2, 1}, truncate_row},
+      {{"uneven", "rows, prompt", "rows of unequal lengths through every operation"}, 2, 2, {3, 2}, uneven},
+      {{"batch_chunks", "rows, first, second", "a batch in chunks"}, 3, 3, {2, 1, 1}, batch_chunks},
       {{"reset", "first prompt, second prompt", "a cache emptied and used again"}, 2, 2, {1, 1}, reset},
       {{"reset_batch", "rows, first prompt, second prompt", "all rows of a batch emptied and used again"}, 3, 3, {2, 1, 1}, reset_batch},
       {{"grow", "capacity, steps", "capacity reached, then grown twice"}, 2, 2, {2, 1}, grow},
       {{"capacity", "capacity", "one token more than fits is refused and changes nothing"}, 1, 1, {1}, capacity},
       {{"poison", "prompt, steps", "NaN in every slot that is not held"}, 2, 2, {1, 1}, poison},
       {{"interleave", "prompt, steps", "two caches in turns"}, 2, 2, {1, 1}, interleave},
-      {{"over_allocated", "prompt, steps", "three times the capacity that is needed"}, 2, 2, {1, 1}, over_allocated},
+      {{"over_allocated", "prompt, steps", "three times the capacity that is needed; asked for less, it stays"}, 2, 2, {1, 1}, over_allocated},
       {{"threads", "threads, prompt, steps", "a batch of two on so many threads"}, 3, 3, {1, 1, 1}, threads},
       {{"rotary", "rotary length", "one position more than the rotary tables hold is refused"}, 1, 1, {1}, rotary},
       {{"rotary_end", "rotary length", "the last position of the rotary tables is right, the next refused"},
@@ -363,7 +386,8 @@ ScenarioName parse_scenario(const std::string& text) {
   while (at < end) {
     int64_t number = 0;
     const auto [stop, error] = std::from_chars(at, end, number);
-    if (error != std::errc() || (stop != end && *stop != ','))
+    const bool more = stop != end && *stop == ',' && stop + 1 != end;
+    if (error != std::errc() || (stop != end && !more))
       fail(fmt::format("expected whole numbers between the brackets, got \"{}\"", text));
     name.parameters.push_back(number);
     at = stop == end ? end : stop + 1;
@@ -407,6 +431,10 @@ Tokens distinct_tokens(uint64_t seed, uint64_t stream, int64_t n, int64_t vocab_
     }
     state = mix(state + 0x9E3779B97F4A7C15);
     std::swap(deck[dealt], deck[dealt + static_cast<int64_t>(state % static_cast<uint64_t>(vocab_size - dealt))]);
+    if (stream == 0 && ids.size() < 2) {  // the vocabulary's ends, early and always: the last id, then the first
+      const auto end = static_cast<int32_t>(ids.empty() ? vocab_size - 1 : 0);
+      std::swap(deck[dealt], *std::find(deck.begin() + dealt, deck.end(), end));
+    }
     ids.push_back(deck[dealt]);
   }
   return ids;

@@ -15,6 +15,15 @@ constexpr int64_t kTokens = 12;      // the sequence; the last one is decoded
 constexpr double kNudge = 1e-3;
 constexpr double kLeastApart = 10;
 
+/// Key blocks while it lives, whatever is thrown.
+struct BlockScope {
+  BlockScope(const std::function<void(int64_t)>& u, int64_t keys) : use(u) { use(keys); }
+  ~BlockScope() { use(0); }
+  BlockScope(const BlockScope&) = delete;
+  BlockScope& operator=(const BlockScope&) = delete;
+  const std::function<void(int64_t)>& use;
+};
+
 class Calibrator {
  public:
   Calibrator(const CalibrationTarget& target, uint64_t seed) : t_(target), info_(target.tested.info()), seed_(seed) {
@@ -80,10 +89,9 @@ class Calibrator {
     note_benign("recomputed with one more token behind", with_one_more());
     if (!t_.use_key_blocks) return;
     for (const int64_t keys : {3, 5}) {
-      t_.use_key_blocks(keys);
+      const BlockScope scope(t_.use_key_blocks, keys);
       note_benign(fmt::format("attention over blocks of {} keys", keys), decode(*filled(1, {last_}, tokens_)));
       note_benign(fmt::format("recomputed over blocks of {} keys", keys), logits_of(t_.tested.uncached_logits(tokens_, last_)));
-      t_.use_key_blocks(0);
     }
   }
 

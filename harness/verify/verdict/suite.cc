@@ -18,7 +18,8 @@ constexpr double kFlopsPerSecond = 1e10;
 
 /// Affordable on any model: what a cache does in every generation, and its three classic failures.
 const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",     "chunks[3,1,4]", "ragged[1,4,6]",
-                                         "clone[2,5,2]", "truncate[6,3,3]", "reset[5,3]",    "grow[3,2]"};
+                                         "clone[2,5,2]", "truncate[6,3,3]", "reset[5,3]",    "grow[3,2]",
+                                         "uneven[3,4]",  "batch_chunks[2,3,2]"};
 /// Every kind once or twice, a few tokens each.
 const std::vector<std::string> kShort = {
     "prefill[1]",     "prefill[9]",   "decode[1,6]",     "decode[7,3]",     "ones[5]",
@@ -26,12 +27,12 @@ const std::vector<std::string> kShort = {
     "retain[4,6]",    "truncate[9,4,4]", "truncate[4,0,3]", "truncate_row[3,8,2]", "reset[9,3]",
     "reset[3,9]",     "grow[4,3]",    "capacity[1]",     "capacity[6]",     "poison[4,4]",
     "interleave[5,3]", "over_allocated[5,3]", "replay[2,5,2]", "row_independence[3,5,2]", "causality[4,6]",
-    "reset_batch[3,6,2]",
+    "reset_batch[3,6,2]", "uneven[3,6]", "batch_chunks[3,4,3]", "batch[9,4,2]", "ragged[3,3,8,1,5]", "chunks[20,18,1,2]",
 };
 const std::vector<std::string> kMoreShort = {
     "prefill[2]",       "prefill[3]",       "decode[2,4]",       "decode[3,4]",      "chunks[1,12]",     "chunks[12,1]",
     "chunks[5,1,5]",    "chunks[1,1,9,2]",  "ones[16]",          "batch[1,6,6]",     "batch[2,9,4]",     "batch[4,7,3]",
-    "batch[8,5,3]",     "batch[17,4,2]",    "ragged[9,1]",       "ragged[3,3,8,1,5]", "clone[1,5,3]",    "clone[2,1,4]",
+    "batch[8,5,3]",     "batch[17,4,2]",    "ragged[9,1]",       "uneven[9,5]", "uneven[4,2]", "batch_chunks[2,1,9]", "batch_chunks[5,7,1]", "clone[1,5,3]",    "clone[2,1,4]",
     "clone[8,9,3]",     "clone[17,5,2]",    "diverge[1,1]",      "diverge[3,12]",    "shuffle[2,9,3]",   "shuffle[5,4,2]",
     "retain[2,5]",      "retain[8,5]",      "truncate[12,11,4]", "truncate[12,1,6]", "truncate[7,7,3]",  "truncate_row[2,5,4]",
     "truncate_row[5,9,3]", "reset[20,1]",   "reset[1,20]",       "reset_batch[4,3,7]",       "grow[2,2]",        "grow[9,10]",       "capacity[2]",
@@ -41,7 +42,8 @@ const std::vector<std::string> kMoreShort = {
 };
 const std::vector<std::string> kLeastNumerics = {"decode[5,3]", "chunks[3,1,4]", "clone[2,5,2]"};
 const std::vector<std::string> kNumerics = {"decode[7,9]", "chunks[3,1,9]", "ones[6]", "batch[3,9,4]", "ragged[1,4,9]",
-                                            "clone[3,7,4]", "truncate[9,4,5]", "reset[9,5]", "grow[4,3]"};
+                                            "clone[3,7,4]", "truncate[9,4,5]", "reset[9,5]", "grow[4,3]",
+                                            "uneven[3,6]", "batch_chunks[3,4,3]", "shuffle[3,6,2]", "retain[4,6]"};
 
 double matmul_elements(const SubjectInfo& i) {
   const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim), kv = static_cast<double>(i.n_kv_head * i.head_dim);
@@ -91,6 +93,16 @@ class Chooser {
     for (const std::string& name : names) add(name);
   }
 
+  /// Whether the model's rotary tables are too short for a scenario.
+  bool has_no_such_positions(const std::string& name) const {
+    try {
+      script_of(name);
+      return false;
+    } catch (const ArgumentError&) {
+      return true;
+    }
+  }
+
   Suite take() {
     if (!left_out_.empty()) {
       suite_.not_covered.insert(suite_.not_covered.begin(),
@@ -110,16 +122,6 @@ class Chooser {
   bool has(const std::string& name) const {
     return std::find(suite_.scenarios.begin(), suite_.scenarios.end(), name + "/" + info_.dtype) != suite_.scenarios.end();
   }
-  /// Whether the model's rotary tables are too short for a scenario.
-  bool has_no_such_positions(const std::string& name) const {
-    try {
-      script_of(name);
-      return false;
-    } catch (const ArgumentError&) {
-      return true;
-    }
-  }
-
   SubjectInfo info_;
   double seconds_;
   Suite suite_;
@@ -145,8 +147,9 @@ void add_window(Chooser& suite, int64_t w, Depth depth) {
   const std::string what = fmt::format("sequences past the window of {} keys", w);
   const int64_t before = std::max<int64_t>(1, w - 1);
   suite.add_if_affordable({text("decode", {before, 4})}, what);
-  suite.add_if_affordable({text("chunks", {before, 3, 1, 4}), text("clone", {2, w + 2, 2})}, "chunks and clones past that window");
-  suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})}, "rollback and batches past that window");
+  suite.add_if_affordable({text("chunks", {before, 3, 1, 4}), text("clone", {2, w + 2, 2}), text("batch_chunks", {2, before, 3})},
+                          fmt::format("chunks and clones past the window of {} keys", w));
+  suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})}, fmt::format("rollback and batches past the window of {} keys", w));
   if (depth == Depth::quick) return;
   suite.add_if_affordable({text("prefill", {w}), text("prefill", {w + 1}), text("prefill", {w + 2}), text("chunks", {w, 2, w / 2 + 1}),
                            text("chunks", {1, w + 2}), text("ragged", {w + 3, 2, w - w / 2})},
@@ -183,11 +186,7 @@ double estimated_seconds(const Script& script, const SubjectInfo& info) {
 
 Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool numerics) {
   Chooser suite(info, seconds);
-  const auto fits = [&](const std::string& name) {  // every model has room for these but the very shortest
-    for (const int64_t n : parse_scenario(name + "/float64").parameters)
-      if (n + 8 > info.rotary_len) return false;
-    return true;
-  };
+  const auto fits = [&](const std::string& name) { return !suite.has_no_such_positions(name); };
   for (const std::string& name : numerics ? kLeastNumerics : kLeast)
     if (fits(name)) suite.add(name);
   if (!numerics) suite.add(text("rotary", {info.rotary_len}));

@@ -269,19 +269,22 @@ class Verification {
       report_.explanation = doubts;
       return;
     }
-    report_.explanation = options_.only.empty()
-                              ? "the cached output is that of recomputation, in every scenario, and a broken cache would have shown"
-                              : "the scenarios asked for show no difference; only a whole run says more";
+    report_.explanation =
+        !options_.only.empty() ? "the scenarios asked for show no difference; only a whole run says more"
+        : report_.not_covered.empty()
+            ? "the cached output is that of recomputation, in every scenario, and a broken cache would have shown"
+            : "the cached output is that of recomputation in every scenario that ran, and a cache broken there would have shown; what "
+              "was not covered is listed";
   }
 
   std::string explain_failure() const {
     std::string text;
     if (model_failed()) {
-      text = "model wrong: full recompute itself is not nanochat's";
+      text = "model wrong: what this engine computes is not what nanochat does";
       const std::vector<Finding>* findings = report_.vectors && !report_.vectors->findings.empty() ? &report_.vectors->findings
                                              : report_.model && !report_.model->findings.empty()   ? &report_.model->findings
                                                                                                    : nullptr;
-      if (findings) text += " (" + findings->front().message + ")";
+      if (findings) text += " (" + findings->front().place.operation + ": " + findings->front().message + ")";
       if (!report_.model_error.empty()) text += " (" + report_.model_error + ")";
     }
     if (const auto& d = report_.first_divergence) {

@@ -99,7 +99,7 @@ TEST_CASE("a passed verification reads from what was checked to the verdict", "[
 
   subject       kvproof aten, float32, cpu, 1 thread; quick, seed 1
   Python        equal: logits at 310 positions and 12 token streams of nanochat's own code, 8
-                generations; worst 1.6e-13, 1.0e-10 is allowed
+                generations; worst logit 1.6e-13, 1.0e-10 is allowed
   oracle        equal: 40 constants and the logits of 8 positions, 8 tokens at most; worst 2.1e-14,
                 1.5e-09 is allowed
   cache         2 scenarios, up to 130 positions

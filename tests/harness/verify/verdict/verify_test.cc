@@ -147,7 +147,7 @@ TEST_CASE("caches, generators and models at fault are told apart", "[verdict]") 
   CHECK_FALSE(report.first_divergence.has_value());
   REQUIRE(report.model.has_value());
   CHECK(report.model->constants.failures + report.model->logits.failures > 0);
-  CHECK(report.explanation.rfind("model wrong: full recompute itself is not nanochat's (", 0) == 0);
+  CHECK(report.explanation.rfind("model wrong: what this engine computes is not what nanochat does (", 0) == 0);
 }
 
 TEST_CASE("both a model and a cache can be wrong, and both are told", "[verdict]") {
