@@ -23,7 +23,7 @@ void declare(CLI::App& app) {
   add_toggle(app, "--quick", "Fewer and shorter scenarios: a few seconds");
   add_list(app, "--only", "SCENARIO", "Run this scenario alone, by the name a report gives it: 'chunks[1,299]/float64'");
   add_value(app, "--seed", "N", "Chooses all tokens; default 1");
-  add_value(app, "--max-time", "SECONDS", "What the scenarios of caches may take, by a rough estimate; default 45, quick 2.5");
+  add_value(app, "--max-time", "SECONDS", "What the scenarios of caches may take, by a rough estimate; default 55, quick 2.2");
   add_value(app, "--plant", "FAULT", "Plant a fault and verify as ever: it must be found");
   add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
   add_value(app, "--sweeps", "N", "Verify N times on consecutive seeds and count the alarms; needs --log");

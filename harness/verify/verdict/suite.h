@@ -25,7 +25,7 @@ struct Suite {
 /// numerics  a small selection, for a dtype whose logic is judged in float64
 Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool numerics);
 
-/// A rough estimate of one scenario, recomputation included: a fixed cost per layer and forward, and multiply-adds at 10
+/// A rough estimate of one scenario, recomputation included: a fixed cost per layer and forward, and multiply-adds at 15
 /// GFLOP/s. Only chooses what to run.
 double estimated_seconds(const Script& script, const SubjectInfo& info);
 

@@ -37,7 +37,7 @@ struct VerifyOptions {
   Depth depth = Depth::full;
   uint64_t seed = 1;
   std::vector<std::string> only = {};  // scenario names: nothing else is run
-  double seconds = 0;                  // that the scenarios may take by the estimate; 0: the depth's own, 2.5 or 45
+  double seconds = 0;                  // that the scenarios may take by the estimate; 0: the depth's own, 2.2 or 55
   bool vectors = true;                 // our own code against Python's results: the same whatever the checkpoint
   bool behaviour = true;               // the generators
   /// Called before each part with a few words; empty: nobody listens.

@@ -189,7 +189,7 @@ TEST_CASE("a wrong model is told with its first findings", "[report][verificatio
     document["model"]["oracle"]["findings"].push_back({{"message", message}});
   document["model"]["broke_off"] = "out of memory";
   const std::string text = render_verification(document, false, 100);
-  CHECK_THAT(text, Contains("  Python        DIFFERENT: logits at 310 positions"));
+  CHECK_THAT(text, Contains("  Python        DIFFERENT in 5 of 322 comparisons: logits at 310 positions"));
   CHECK_THAT(text, Contains("  oracle        DIFFERENT: 40 constants"));
   CHECK(has_line(text, "                softcap: expected 15, found 20"));
   CHECK(has_line(text, "                third"));
