@@ -42,9 +42,10 @@ class AtenModel final : public Model {
   Tensor mlp(const LayerWeights& w, const Tensor& x) const;
   Tensor head(const Step& step, const Tensor& x, LogitsAt at) const;
   Tensor norm(const Tensor& x) const;
-  // Weights may be stored in another dtype than the model computes in.
-  Tensor linear(const Tensor& x, const Tensor& weight) const { return at::linear(x, weight.to(dtype())); }
-  Tensor embedding(const Tensor& weight, const Tensor& ids) const { return at::embedding(weight, ids).to(dtype()); }
+  // Weights may be stored in another dtype than the model computes in. Asking first is cheaper than a conversion that does nothing.
+  Tensor as_computed(const Tensor& t) const { return t.scalar_type() == dtype() ? t : t.to(dtype()); }
+  Tensor linear(const Tensor& x, const Tensor& weight) const { return at::linear(x, as_computed(weight)); }
+  Tensor embedding(const Tensor& weight, const Tensor& ids) const { return as_computed(at::embedding(weight, ids)); }
   Tensor to_ids(std::vector<int64_t> ids, at::IntArrayRef shape) const {
     return at::tensor(ids, at::TensorOptions().dtype(at::kLong)).view(shape).to(device());
   }
