@@ -145,8 +145,8 @@ std::string text(const std::string& kind, const std::vector<int64_t>& parameters
 /// Around a window of w keys: a token sees w before its own.
 void add_window(Chooser& suite, int64_t w, Depth depth) {
   const int64_t before = std::max<int64_t>(1, w - 1);
-  suite.add_if_affordable({text("chunks", {before, 3, 1, 4}), text("clone", {2, w + 2, 2}), text("batch_chunks", {2, before, 3})},
-                          fmt::format("chunks and clones past the window of {} keys", w));
+  suite.add_if_affordable({text("decode", {before, 4}), text("clone", {2, w + 2, 2}), text("batch_chunks", {2, before, 3})},
+                          fmt::format("decode, clones and batches in chunks past the window of {} keys", w));
   suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})}, fmt::format("rollback and batches past the window of {} keys", w));
   if (depth == Depth::quick) return;
   suite.add_if_affordable({text("prefill", {w}), text("prefill", {w + 1}), text("prefill", {w + 2}), text("chunks", {w, 2, w / 2 + 1}),
@@ -190,7 +190,8 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
   if (!numerics) suite.add(text("rotary", {info.rotary_len}));
   const std::vector<int64_t> windows = finite_windows(info);
   const auto cross = [&](int64_t w) {
-    suite.add_if_affordable({text("decode", {std::max<int64_t>(1, w - 1), 4})},
+    // In a chunk and in decode: the two compute their masks apart.
+    suite.add_if_affordable({text("chunks", {std::max<int64_t>(1, w - 1), 3, 1, 4})},
                             fmt::format("{} past the window of {} keys", numerics ? "rounding" : "sequences", w));
   };
   if (!windows.empty()) cross(windows.front());  // before the short ones: nothing else tells whether a window ends where it should

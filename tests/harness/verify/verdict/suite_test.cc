@@ -124,7 +124,7 @@ TEST_CASE("a suite takes no more than it may, beyond the least, and names what i
     scenarios = suite.scenarios.size();
   }
   const Suite none = cache_suite(small_info(), Depth::full, 0, false);
-  CHECK(says(none, "sequences past the window of 5 keys (decode[4,4]): about 1 s more than this check may take"));
+  CHECK(says(none, "sequences past the window of 5 keys (chunks[4,3,1,4]): about 1 s more than this check may take"));
   CHECK(says(none, "sequences past sequence_len, 64 tokens (decode[63,3])"));
   CHECK(says(none, "the last of the 640 positions of the rotary tables (rotary_end[640])"));
   CHECK(says(none, "short scenarios, left out for time: prefill[1], prefill[9], "));
