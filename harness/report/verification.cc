@@ -119,6 +119,19 @@ std::string compared(std::optional<double> value, std::optional<double> next) {
   return a < b ? "<" : a > b ? ">" : "=";
 }
 
+// How far rounding carries the engine, all positions of all cache scenarios together.
+void write_metrics(const View& document, Page& page) {
+  if (document.at("metrics").at("positions").integer() == 0) return;
+  const View m = document.at("metrics");
+  page.line();
+  const auto number = [&](const char* key) { return small_number(m.at(key).number_or_null()); };
+  page.wrapped(label("logits"),
+               fmt::format("{} against the reference at {}: max abs {}, NMSE {}, KL mean {}, p99 {}, max {} nats, same top-1 {:.4g} %, error per position {}",
+                           shown(document.at("subject").at("dtype")), counted(m.at("positions").integer(), "position"), number("max_abs"), number("nmse"),
+                           number("kl_mean"), number("kl_p99"), number("kl_max"), 100 * m.at("same_top1").number_or_null().value_or(0),
+                           number("slope_per_position")));
+}
+
 void write_calibration(const View& document, Page& page) {
   const View all = document.at("calibration");
   for (const auto& [dtype, unused] : all.json().items()) {
@@ -190,6 +203,7 @@ std::string render_verification(const Json& json, bool colour, int width) {
                                            counted(document.at("longest_sequence").integer(), "position")));
   page.line();
   write_levels(document, page);
+  write_metrics(document, page);
   if (!document.at("calibration").json().empty()) {
     heading(page, "Could it have failed?");
     write_calibration(document, page);
