@@ -21,9 +21,11 @@ namespace {
 
 void declare(CLI::App& app) {
   add_toggle(app, "--quick", "Fewer and shorter scenarios: a few seconds");
-  add_list(app, "--only", "SCENARIO", "Run this scenario alone, by the name a report gives it: 'chunks[1,299]/float64'");
+  add_list(app, "--only", "SCENARIO",
+           "Run this scenario alone, by the name a report gives it: 'chunks[1,299]/float64'");
   add_value(app, "--seed", "N", "Chooses all tokens; default 1");
-  add_value(app, "--max-time", "SECONDS", "What the scenarios of caches may take, by a rough estimate; default 55, quick 2.2");
+  add_value(app, "--max-time", "SECONDS",
+            "What the scenarios of caches may take, by a rough estimate; default 55, quick 2.2");
   add_value(app, "--plant", "FAULT", "Plant a fault and verify as ever: it must be found");
   add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
   add_value(app, "--sweeps", "N", "Verify N times on consecutive seeds and count the alarms; needs --log");
@@ -46,9 +48,12 @@ VerifyOptions read_options(const Arguments& arguments) {
 
 ExitCode code_of(VerifyVerdict verdict) {
   switch (verdict) {
-    case VerifyVerdict::pass: return ExitCode::ok;
-    case VerifyVerdict::fail: return ExitCode::disagree;
-    case VerifyVerdict::inconclusive: return ExitCode::inconclusive;
+    case VerifyVerdict::pass:
+      return ExitCode::ok;
+    case VerifyVerdict::fail:
+      return ExitCode::disagree;
+    case VerifyVerdict::inconclusive:
+      return ExitCode::inconclusive;
   }
   return ExitCode::bug;
 }
@@ -85,7 +90,9 @@ const Fault& fault_meant(const std::string& name) {
   if (const Fault* fault = find_fault(name)) return *fault;
   std::vector<std::string> known;
   for (const Fault& fault : faults()) known.push_back(fault.name);
-  throw ArgumentError("--plant", fmt::format("unknown fault \"{}\"{}", name, suggestion(name, known, "kvproof verify --list-faults [model flags] lists them")));
+  throw ArgumentError("--plant",
+                      fmt::format("unknown fault \"{}\"{}", name,
+                                  suggestion(name, known, "kvproof verify --list-faults [model flags] lists them")));
 }
 
 ExitCode verify_model(Call& call, const VerifyOptions& options) {
@@ -110,7 +117,8 @@ ExitCode verify_model(Call& call, const VerifyOptions& options) {
   document["planted"] = planted ? Json(*planted) : Json(nullptr);
   const ExitCode code = code_of(report.verdict);
   document["exit_code"] = static_cast<int>(code);
-  document["reproduce"] = report.first_divergence ? Json(again(call, report.first_divergence->scenario)) : Json(nullptr);
+  document["reproduce"] =
+      report.first_divergence ? Json(again(call, report.first_divergence->scenario)) : Json(nullptr);
   call.console.document(document);
   call.console.text(render_verification(document, Console::colour_on_stdout(), Console::width()));
   return code;
@@ -126,14 +134,20 @@ ExitCode sweep(Call& call, const VerifyOptions& options) {
   OwnEngine engine(session.checkpoint, *session.model, session.tokenizer_or_null(), flags.overrides);
   ProgressLine progress;
   VerifyOptions told = options;
-  told.progress = [&](const std::string& stage, int64_t done, int64_t total) { progress.show(fmt::format("[{}/{}] {}", done, total, stage)); };
+  told.progress = [&](const std::string& stage, int64_t done, int64_t total) {
+    progress.show(fmt::format("[{}/{}] {}", done, total, stage));
+  };
   Json document = run_sweeps(engine.target(), told, count, session.checkpoint.name, log);
   progress.clear();
   const auto of = [&](const char* verdict) { return document.at(verdict).get<int64_t>(); };
-  const ExitCode code = of("fail") > 0 ? ExitCode::disagree : of("inconclusive") > 0 ? ExitCode::inconclusive : ExitCode::ok;
+  const ExitCode code = of("fail") > 0           ? ExitCode::disagree
+                        : of("inconclusive") > 0 ? ExitCode::inconclusive
+                                                 : ExitCode::ok;
   call.console.document(document);
-  call.console.text(fmt::format("{} sweeps: {} PASS, {} FAIL, {} INCONCLUSIVE; an alarm where nothing is wrong comes in at most {:.2g} % (95 %)\n",
-                                count, of("pass"), of("fail"), of("inconclusive"), 100 * document.at("alarm_rate_at_most").get<double>()));
+  call.console.text(fmt::format(
+      "{} sweeps: {} PASS, {} FAIL, {} INCONCLUSIVE; an alarm where nothing is wrong comes in at most {:.2g} % (95 "
+      "%)\n",
+      count, of("pass"), of("fail"), of("inconclusive"), 100 * document.at("alarm_rate_at_most").get<double>()));
   return code;
 }
 
@@ -156,20 +170,24 @@ ExitCode self_test(Call& call) {
   return document.at("passed").get<bool>() ? ExitCode::ok : ExitCode::disagree;
 }
 
-void refuse_together(const Arguments& arguments, const std::string& flag, const std::vector<std::string>& others, const std::string& why) {
+void refuse_together(const Arguments& arguments, const std::string& flag, const std::vector<std::string>& others,
+                     const std::string& why) {
   for (const std::string& other : others)
-    if (arguments.given(flag) && arguments.given(other)) throw ArgumentError(flag, fmt::format("cannot be combined with {}: {}", other, why));
+    if (arguments.given(flag) && arguments.given(other))
+      throw ArgumentError(flag, fmt::format("cannot be combined with {}: {}", other, why));
 }
 
 ExitCode run(Call& call) {
   const Arguments& arguments = call.arguments;
   refuse_together(arguments, "--self-test",
-                  {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir", "--source", "--tag", "--step",
-                   "--synthetic", "--arch", "--dtype", "--device", "--threads"},
+                  {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir",
+                   "--source", "--tag", "--step", "--synthetic", "--arch", "--dtype", "--device", "--threads"},
                   "the self-test brings its own models");
-  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"}, "a list runs nothing");
+  refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"},
+                  "a list runs nothing");
   refuse_together(arguments, "--sweeps", {"--only", "--plant"}, "sweeps are whole verifications of what is there");
-  if (arguments.given("--log") && !arguments.given("--sweeps")) throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");
+  if (arguments.given("--log") && !arguments.given("--sweeps"))
+    throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");
   if (arguments.given("--self-test")) return self_test(call);
   if (arguments.given("--list-faults")) return list_faults(call);
   if (arguments.given("--sweeps")) return sweep(call, read_options(arguments));
@@ -179,13 +197,14 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command verify_command() {
-  return {"verify",
-          "Prove a KV cache right, or show where it goes wrong",
-          {"The model against Python's vectors and an oracle, the cache against recomputation, the generators against an",
-           "expectation of their own; logic in float64, rounding in the dtype asked for. JSON: results/README.md."},
-          {ExitCode::disagree, ExitCode::inconclusive, ExitCode::failed},
-          declare,
-          run};
+  return {
+      "verify",
+      "Prove a KV cache right, or show where it goes wrong",
+      {"The model against Python's vectors and an oracle, the cache against recomputation, the generators against an",
+       "expectation of their own; logic in float64, rounding in the dtype asked for. JSON: results/README.md."},
+      {ExitCode::disagree, ExitCode::inconclusive, ExitCode::failed},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

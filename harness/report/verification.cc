@@ -50,23 +50,29 @@ std::string comparison(int64_t failures, int64_t checks) {
 void write_model(const View& model, Page& page) {
   if (const View v = model.at("vectors"); !v.is_null()) {
     page.wrapped(label("Python"),
-                 fmt::format("{}: logits at {} positions and {} token streams of nanochat's own code, {} generations; worst logit {}, {} is allowed",
-                             comparison(v.at("failures").integer(), v.at("checks").integer()), v.at("positions").integer(), v.at("streams").integer(),
-                             v.at("generations").integer(), small_number(v.at("worst").number_or_null()), small_number(v.at("allowed").number())));
+                 fmt::format("{}: logits at {} positions and {} token streams of nanochat's own code, {} generations; "
+                             "worst logit {}, {} is allowed",
+                             comparison(v.at("failures").integer(), v.at("checks").integer()),
+                             v.at("positions").integer(), v.at("streams").integer(), v.at("generations").integer(),
+                             small_number(v.at("worst").number_or_null()), small_number(v.at("allowed").number())));
   }
   if (const View o = model.at("oracle"); !o.is_null()) {
     const int64_t failures = o.at("constants").at("failures").integer() + o.at("logits").at("failures").integer();
-    page.wrapped(label("oracle"),
-                 fmt::format("{}: {} constants and the logits of {} positions, {} tokens at most; worst {}, {} is allowed",
-                             failures == 0 ? "equal" : "DIFFERENT", o.at("constants").at("checks").integer(), o.at("positions").integer(),
-                             o.at("tokens").integer(), small_number(o.at("worst").number_or_null()), small_number(o.at("allowed").number_or_null())));
+    page.wrapped(
+        label("oracle"),
+        fmt::format("{}: {} constants and the logits of {} positions, {} tokens at most; worst {}, {} is allowed",
+                    failures == 0 ? "equal" : "DIFFERENT", o.at("constants").at("checks").integer(),
+                    o.at("positions").integer(), o.at("tokens").integer(), small_number(o.at("worst").number_or_null()),
+                    small_number(o.at("allowed").number_or_null())));
   }
   for (const char* part : {"vectors", "oracle"}) {
     if (model.at(part).is_null()) continue;
     const auto findings = model.at(part).at("findings").items();
     for (std::size_t i = 0; i < std::min<std::size_t>(3, findings.size()); ++i) {
       const bool placed = findings[i].has("operation") && !findings[i].at("operation").is_null();
-      page.wrapped(label(""), (placed ? shown(findings[i].at("operation")) + ": " : "") + shown(findings[i].at("message")), Ink::bad);
+      page.wrapped(label(""),
+                   (placed ? shown(findings[i].at("operation")) + ": " : "") + shown(findings[i].at("message")),
+                   Ink::bad);
     }
   }
   if (!model.at("broke_off").is_null()) page.wrapped(label(""), shown(model.at("broke_off")), Ink::bad);
@@ -92,8 +98,10 @@ void write_levels(const View& document, Page& page) {
       Sum& sum = sums[{dtype, level}];
       sum.checks += tally.at("checks").get<int64_t>();
       sum.failures += tally.at("failures").get<int64_t>();
-      if (tally.at("worst_ratio").is_null()) sum.known = false;
-      else sum.worst = std::max(sum.worst, tally.at("worst_ratio").get<double>());
+      if (tally.at("worst_ratio").is_null())
+        sum.known = false;
+      else
+        sum.worst = std::max(sum.worst, tally.at("worst_ratio").get<double>());
     }
   }
   std::string head = "  " + left("level", 20);
@@ -105,7 +113,8 @@ void write_levels(const View& document, Page& page) {
     for (const std::string& dtype : dtypes) {
       const Sum sum = sums[{dtype, code}];
       failed |= sum.failures > 0;
-      line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 12) + right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
+      line += right(sum.checks == 0 ? kNone : std::to_string(sum.checks), 12) +
+              right(sum.checks == 0 ? kNone : std::to_string(sum.failures), 8) +
               right(sum.checks == 0 || !sum.known || sum.worst == 0 ? kNone : ratio_text(sum.worst), 9);
     }
     page.line(page.painted(line, failed ? Ink::bad : Ink::plain));
@@ -126,10 +135,11 @@ void write_metrics(const View& document, Page& page) {
   page.line();
   const auto number = [&](const char* key) { return small_number(m.at(key).number_or_null()); };
   page.wrapped(label("logits"),
-               fmt::format("{} against the reference at {}: max abs {}, NMSE {}, KL mean {}, p99 {}, max {} nats, same top-1 {:.4g} %, error per position {}",
-                           shown(document.at("subject").at("dtype")), counted(m.at("positions").integer(), "position"), number("max_abs"), number("nmse"),
-                           number("kl_mean"), number("kl_p99"), number("kl_max"), 100 * m.at("same_top1").number_or_null().value_or(0),
-                           number("slope_per_position")));
+               fmt::format("{} against the reference at {}: max abs {}, NMSE {}, KL mean {}, p99 {}, max {} nats, same "
+                           "top-1 {:.4g} %, error per position {}",
+                           shown(document.at("subject").at("dtype")), counted(m.at("positions").integer(), "position"),
+                           number("max_abs"), number("nmse"), number("kl_mean"), number("kl_p99"), number("kl_max"),
+                           100 * m.at("same_top1").number_or_null().value_or(0), number("slope_per_position")));
 }
 
 void write_calibration(const View& document, Page& page) {
@@ -138,12 +148,14 @@ void write_calibration(const View& document, Page& page) {
     const View c = all.at(dtype);
     const std::string unit = c.at("unit").text() == "R" ? "R " : "";
     const auto benign = c.at("worst_benign").number_or_null(), gate = c.at("gate").number_or_null();
-    std::string line = fmt::format("worst harmless change {}{} {} gate {}{}", unit, small_number(benign), compared(benign, gate), unit, small_number(gate));
+    std::string line = fmt::format("worst harmless change {}{} {} gate {}{}", unit, small_number(benign),
+                                   compared(benign, gate), unit, small_number(gate));
     if (c.at("smallest_negative_name").is_null()) {
       line += "; no harm was tried";
     } else {
       const auto harm = c.at("smallest_negative").number_or_null();
-      line += fmt::format(" {} smallest harm {}{} ({})", compared(gate, harm), unit, small_number(harm), shown(c.at("smallest_negative_name")));
+      line += fmt::format(" {} smallest harm {}{} ({})", compared(gate, harm), unit, small_number(harm),
+                          shown(c.at("smallest_negative_name")));
     }
     page.wrapped(label(dtype), line);
     for (const View& doubt : c.at("doubts").items()) page.wrapped(label(""), shown(doubt), Ink::doubtful);
@@ -176,15 +188,18 @@ void write_divergence(const View& document, Page& page) {
   page.wrapped(label("where"), where(d));
   page.wrapped(label("what"), shown(d.at("message")));
   page.wrapped(label("suspect"), shown(d.at("suspect")) + ": " + shown(d.at("hint")), Ink::bold);
-  if (!d.at("evidence").is_null() && !d.at("evidence").text().empty()) page.wrapped(label("evidence"), shown(d.at("evidence")));
-  if (document.has("reproduce") && !document.at("reproduce").is_null()) page.wrapped(label("again"), shown(document.at("reproduce")));
+  if (!d.at("evidence").is_null() && !d.at("evidence").text().empty())
+    page.wrapped(label("evidence"), shown(d.at("evidence")));
+  if (document.has("reproduce") && !document.at("reproduce").is_null())
+    page.wrapped(label("again"), shown(document.at("reproduce")));
   std::vector<std::string> failed;
   int64_t count = 0;
   for (const View& outcome : document.at("outcomes").items()) {
     if (outcome.at("failed").boolean() && ++count <= 8) failed.push_back(shown(outcome.at("name")));
   }
   if (count > 8) failed.push_back("…");
-  page.wrapped(label("failed"), fmt::format("{} of {} scenarios: {}", count, document.at("scenarios").integer(), fmt::join(failed, ", ")));
+  page.wrapped(label("failed"), fmt::format("{} of {} scenarios: {}", count, document.at("scenarios").integer(),
+                                            fmt::join(failed, ", ")));
 }
 
 }  // namespace
@@ -196,8 +211,10 @@ std::string render_verification(const Json& json, bool colour, int width) {
   const std::string name = document.has("checkpoint") ? shown(document.at("checkpoint")) : shown(subject.at("name"));
   page.line(page.painted("kvproof verify " + name, Ink::bold));
   page.line();
-  page.wrapped(label("subject"), fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")), shown(subject.at("device")),
-                                             counted(subject.at("threads").integer(), "thread"), shown(document.at("depth")), seed_of(document)));
+  page.wrapped(label("subject"),
+               fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")),
+                           shown(subject.at("device")), counted(subject.at("threads").integer(), "thread"),
+                           shown(document.at("depth")), seed_of(document)));
   write_model(document.at("model"), page);
   page.wrapped(label("cache"), fmt::format("{}, up to {}", counted(document.at("scenarios").integer(), "scenario"),
                                            counted(document.at("longest_sequence").integer(), "position")));
@@ -230,7 +247,8 @@ std::string render_faults(const Json& json, bool colour, int width) {
       page.line(page.painted(shown(fault.at("class")), Ink::bold));
     }
     const bool applicable = fault.at("applicable").boolean();
-    page.wrapped("  " + left(shown(fault.at("name")), 40) + "  ", shown(fault.at("summary")) + (applicable ? "" : "; not applicable: " + shown(fault.at("reason"))),
+    page.wrapped("  " + left(shown(fault.at("name")), 40) + "  ",
+                 shown(fault.at("summary")) + (applicable ? "" : "; not applicable: " + shown(fault.at("reason"))),
                  applicable ? Ink::plain : Ink::dim);
   }
   return page.text();
@@ -241,19 +259,25 @@ std::string render_self_test(const Json& json, bool colour, int width) {
   Page page(colour, std::max(width, 80));
   page.line(page.painted("kvproof verify --self-test", Ink::bold));
   page.line();
-  page.line(page.painted("  " + left("fault", 42) + left("killed by", 20) + left("cheapest", 10) + "localised as", Ink::dim));
+  page.line(
+      page.painted("  " + left("fault", 42) + left("killed by", 20) + left("cheapest", 10) + "localised as", Ink::dim));
   for (const View& row : document.at("matrix").items()) {
     std::vector<std::string> levels;
     for (const View& level : row.at("levels").items()) levels.push_back(shown(level));
     const bool killed = row.at("killed").boolean(), localised = row.at("localised").boolean();
     const std::string suspect = row.at("suspect").is_null() ? kNone : shown(row.at("suspect"));
-    page.line(page.painted("  " + left(shown(row.at("name")), 42) + left(killed ? fmt::format("{}", fmt::join(levels, " ")) : "SURVIVED", 20) +
-                               left(row.at("cheapest").is_null() ? kNone : shown(row.at("cheapest")), 10) + suspect + (localised ? "" : "  WRONG PLACE"),
-                           !killed ? Ink::bad : localised ? Ink::plain : Ink::doubtful));
+    page.line(page.painted("  " + left(shown(row.at("name")), 42) +
+                               left(killed ? fmt::format("{}", fmt::join(levels, " ")) : "SURVIVED", 20) +
+                               left(row.at("cheapest").is_null() ? kNone : shown(row.at("cheapest")), 10) + suspect +
+                               (localised ? "" : "  WRONG PLACE"),
+                           !killed     ? Ink::bad
+                           : localised ? Ink::plain
+                                       : Ink::doubtful));
   }
   page.line();
-  page.wrapped("  ", fmt::format("{} faults: {} killed, {} localised. {} harmless runs: {} false alarms.", document.at("faults").integer(),
-                                 document.at("killed").integer(), document.at("localised").integer(), document.at("benign_runs").integer(),
+  page.wrapped("  ", fmt::format("{} faults: {} killed, {} localised. {} harmless runs: {} false alarms.",
+                                 document.at("faults").integer(), document.at("killed").integer(),
+                                 document.at("localised").integer(), document.at("benign_runs").integer(),
                                  document.at("false_alarms").integer()));
   for (const View& alarm : document.at("alarms").items()) page.wrapped("  - ", shown(alarm), Ink::bad);
   const bool passed = document.at("passed").boolean();

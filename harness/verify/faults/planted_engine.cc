@@ -10,7 +10,8 @@ namespace kvproof {
 
 const Fault& fault_named(const std::string& name) {
   if (const Fault* fault = find_fault(name)) return *fault;
-  throw ArgumentError("--plant", fmt::format("unknown fault \"{}\"; kvproof verify --list-faults [model flags] lists them", name));
+  throw ArgumentError("--plant",
+                      fmt::format("unknown fault \"{}\"; kvproof verify --list-faults [model flags] lists them", name));
 }
 
 PlantedEngine::PlantedEngine(const Fault& fault, OwnEngine& engine, const FaultContext& context)
@@ -49,8 +50,9 @@ Json faults_json(const FaultContext& context) {
 bool points_at(const FaultPlace& place, const Divergence& d) {
   const Place& found = d.finding.place;
   const bool suspect = std::find(place.suspects.begin(), place.suspects.end(), d.suspect) != place.suspects.end();
-  return suspect && (place.stage.empty() || place.stage == found.stage) && (place.tensor.empty() || place.tensor == found.tensor) &&
-         (!place.layer || *place.layer == found.layer) && found.operation.rfind(place.first_operation, 0) == 0;
+  return suspect && (place.stage.empty() || place.stage == found.stage) &&
+         (place.tensor.empty() || place.tensor == found.tensor) && (!place.layer || *place.layer == found.layer) &&
+         found.operation.rfind(place.first_operation, 0) == 0;
 }
 
 }  // namespace kvproof

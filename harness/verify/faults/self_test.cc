@@ -28,7 +28,8 @@ struct Patient {
 
   Patient(const Shape& s, uint64_t seed)
       : shape(s), checkpoint(make_shape(s, seed)), tokenizer(tokenizer_of_size(checkpoint.dims.vocab_size)),
-        model(make_model(checkpoint, {"auto", "float64", "cpu"})), healthy(make_model(checkpoint, {"auto", "float64", "cpu"})),
+        model(make_model(checkpoint, {"auto", "float64", "cpu"})),
+        healthy(make_model(checkpoint, {"auto", "float64", "cpu"})),
         reference(make_in_process_subject(*healthy, tokenizer.get())) {}
 
   FaultContext context() const { return fault_context(*model, tokenizer != nullptr); }
@@ -48,7 +49,8 @@ std::vector<ScenarioOutcome> examine(const Fault& fault, Patient& patient, uint6
   target.tokenizer = patient.tokenizer.get();
   target.specials = patient.tokenizer ? &patient.tokenizer->special() : nullptr;
   target.kv_bytes_per_token = 2 * info.n_layer * info.n_kv_head * info.head_dim * 8;
-  for (const std::string& name : behaviour_suite(false, {info.dtype, info.vocab_size, info.rotary_len, patient.tokenizer != nullptr}))
+  for (const std::string& name :
+       behaviour_suite(false, {info.dtype, info.vocab_size, info.rotary_len, patient.tokenizer != nullptr}))
     outcomes.push_back(run_behaviour(name, seed, target));
   if (fault.class_ != "generation") return outcomes;
 
@@ -82,8 +84,12 @@ Json matrix_row(const Fault& fault, const Patient& patient, const std::vector<Sc
   row["first_divergence"] = nullptr;
   if (divergence) {
     const Place& p = divergence->finding.place;
-    row["first_divergence"] = {{"scenario", divergence->scenario}, {"operation", p.operation}, {"stage", p.stage}, {"tensor", p.tensor},
-                               {"layer", p.layer == kNowhere ? Json(nullptr) : Json(p.layer)}, {"hint", divergence->hint},
+    row["first_divergence"] = {{"scenario", divergence->scenario},
+                               {"operation", p.operation},
+                               {"stage", p.stage},
+                               {"tensor", p.tensor},
+                               {"layer", p.layer == kNowhere ? Json(nullptr) : Json(p.layer)},
+                               {"hint", divergence->hint},
                                {"evidence", divergence->evidence}};
   }
   return row;
@@ -113,8 +119,14 @@ Json run_self_test(const SelfTestOptions& options) {
     if (run % 10 == 0) tell(fmt::format("[{}/{}] harmless runs", run, options.benign_runs));
   });
   const auto planted = static_cast<int64_t>(matrix.size()), all = static_cast<int64_t>(faults().size());
-  Json out = {{"schema", {{"name", "kvproof-self-test"}, {"version", 1}}}, {"seed", options.seed}, {"faults", all}, {"planted", planted},
-              {"killed", killed}, {"localised", localised}, {"benign_runs", benign.runs}, {"false_alarms", benign.alarms.size()}};
+  Json out = {{"schema", {{"name", "kvproof-self-test"}, {"version", 1}}},
+              {"seed", options.seed},
+              {"faults", all},
+              {"planted", planted},
+              {"killed", killed},
+              {"localised", localised},
+              {"benign_runs", benign.runs},
+              {"false_alarms", benign.alarms.size()}};
   out["alarms"] = benign.alarms;
   out["passed"] = killed == all && 10 * localised >= 9 * all && benign.alarms.empty();
   out["matrix"] = std::move(matrix);

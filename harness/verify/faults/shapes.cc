@@ -13,10 +13,12 @@ const std::vector<Shape>& shapes() {
       {"d1,n_embd=64,n_head=1,vocab_size=331,sequence_len=32,window_pattern=L", {}},
       {"d5,n_embd=64,n_head=4,n_kv_head=4,vocab_size=65,sequence_len=48,window_pattern=SSSL", {{"short_window", "9"}}},
       {"d2,n_embd=256,n_head=2,n_kv_head=2,vocab_size=77,sequence_len=32,window_pattern=SL", {{"short_window", "4"}}},
-      {"d7,n_embd=32,n_head=2,n_kv_head=1,vocab_size=131,sequence_len=32,window_pattern=SSSL,generation=2026-03a", {{"short_window", "7"}}},
+      {"d7,n_embd=32,n_head=2,n_kv_head=1,vocab_size=131,sequence_len=32,window_pattern=SSSL,generation=2026-03a",
+       {{"short_window", "7"}}},
       {"d3,n_embd=64,n_head=2,n_kv_head=2,vocab_size=299,sequence_len=32,generation=2025-12", {}},
       {"d4,n_embd=64,n_head=4,n_kv_head=2,vocab_size=83,sequence_len=32,generation=2026-01", window5},
-      {"d3,n_embd=96,n_head=3,n_kv_head=1,vocab_size=73,sequence_len=40,window_pattern=S,generation=2026-02", {{"short_window", "8"}}},
+      {"d3,n_embd=96,n_head=3,n_kv_head=1,vocab_size=73,sequence_len=40,window_pattern=S,generation=2026-02",
+       {{"short_window", "8"}}},
   };
   return kShapes;
 }

@@ -280,7 +280,11 @@ void uneven(Builder& b, const Parameters& p) {
 
 // A batch in chunks, logits of the last position of each but one.
 void batch_chunks(Builder& b, const Parameters& p) {
-  b.create(0, p[0], p[1] + 2 * p[2] + 1).prefill(0, p[1], LogitsAt::last).prefill(0, p[2], LogitsAt::last).prefill(0, p[2]).decode(0, 1);
+  b.create(0, p[0], p[1] + 2 * p[2] + 1)
+      .prefill(0, p[1], LogitsAt::last)
+      .prefill(0, p[2], LogitsAt::last)
+      .prefill(0, p[2])
+      .decode(0, 1);
 }
 
 struct KindRule {
@@ -309,12 +313,20 @@ const std::vector<KindRule>& rules() {
       {{"uneven", "rows, prompt", "rows of unequal lengths through every operation"}, 2, 2, {3, 2}, uneven},
       {{"batch_chunks", "rows, first, second", "a batch in chunks"}, 3, 3, {2, 1, 1}, batch_chunks},
       {{"reset", "first prompt, second prompt", "a cache emptied and used again"}, 2, 2, {1, 1}, reset},
-      {{"reset_batch", "rows, first prompt, second prompt", "all rows of a batch emptied and used again"}, 3, 3, {2, 1, 1}, reset_batch},
+      {{"reset_batch", "rows, first prompt, second prompt", "all rows of a batch emptied and used again"},
+       3,
+       3,
+       {2, 1, 1},
+       reset_batch},
       {{"grow", "capacity, steps", "capacity reached, then grown twice"}, 2, 2, {2, 1}, grow},
       {{"capacity", "capacity", "one token more than fits is refused and changes nothing"}, 1, 1, {1}, capacity},
       {{"poison", "prompt, steps", "NaN in every slot that is not held"}, 2, 2, {1, 1}, poison},
       {{"interleave", "prompt, steps", "two caches in turns"}, 2, 2, {1, 1}, interleave},
-      {{"over_allocated", "prompt, steps", "three times the capacity that is needed; asked for less, it stays"}, 2, 2, {1, 1}, over_allocated},
+      {{"over_allocated", "prompt, steps", "three times the capacity that is needed; asked for less, it stays"},
+       2,
+       2,
+       {1, 1},
+       over_allocated},
       {{"threads", "threads, prompt, steps", "a batch of two on so many threads"}, 3, 3, {1, 1, 1}, threads},
       {{"rotary", "rotary length", "one position more than the rotary tables hold is refused"}, 1, 1, {1}, rotary},
       {{"rotary_end", "rotary length", "the last position of the rotary tables is right, the next refused"},

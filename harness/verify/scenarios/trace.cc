@@ -81,7 +81,8 @@ std::unique_ptr<Trace> TraceBank::make(const Tokens& tokens) {
   if (exact_) naive_logits = keep(naive_.uncached_logits(tokens, 0, &naive));
   finish(trace->logits, naive_logits, gate_);
   trace->stages = std::move(exact.stages);
-  for (auto& [at, values] : trace->stages) finish(values, exact_ ? naive.stages[at].exact : std::vector<double>(), of_stages);
+  for (auto& [at, values] : trace->stages)
+    finish(values, exact_ ? naive.stages[at].exact : std::vector<double>(), of_stages);
   return trace;
 }
 

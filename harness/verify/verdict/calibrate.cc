@@ -11,7 +11,7 @@
 namespace kvproof {
 namespace {
 
-constexpr int64_t kTokens = 12;      // the sequence; the last one is decoded
+constexpr int64_t kTokens = 12;  // the sequence; the last one is decoded
 constexpr double kNudge = 1e-3;
 constexpr double kLeastApart = 10;
 
@@ -70,7 +70,8 @@ class Calibrator {
     int64_t at = 0;
     for (const int64_t n : chunks) {
       TokenBatch batch{rows, n, {}, {}};
-      for (int64_t row = 0; row < rows; ++row) batch.ids.insert(batch.ids.end(), tokens.begin() + at, tokens.begin() + at + n);
+      for (int64_t row = 0; row < rows; ++row)
+        batch.ids.insert(batch.ids.end(), tokens.begin() + at, tokens.begin() + at + n);
       cache->forward(batch, LogitsAt::last);
       at += n;
     }
@@ -78,7 +79,8 @@ class Calibrator {
   }
 
   std::vector<double> decode(SubjectCache& cache, int64_t row = 0) {
-    return logits_of(cache.forward(TokenBatch::column(std::vector<int32_t>(cache.batch(), tokens_[last_])), LogitsAt::last)[row]);
+    return logits_of(
+        cache.forward(TokenBatch::column(std::vector<int32_t>(cache.batch(), tokens_[last_])), LogitsAt::last)[row]);
   }
 
   void benign() {
@@ -91,7 +93,8 @@ class Calibrator {
     for (const int64_t keys : {3, 5}) {
       const BlockScope scope(t_.use_key_blocks, keys);
       note_benign(fmt::format("attention over blocks of {} keys", keys), decode(*filled(1, {last_}, tokens_)));
-      note_benign(fmt::format("recomputed over blocks of {} keys", keys), logits_of(t_.tested.uncached_logits(tokens_, last_)));
+      note_benign(fmt::format("recomputed over blocks of {} keys", keys),
+                  logits_of(t_.tested.uncached_logits(tokens_, last_)));
     }
   }
 
@@ -105,7 +108,8 @@ class Calibrator {
 
   void negative() {
     Tokens exchanged = tokens_;
-    exchanged[last_ / 2] = distinct_tokens(seed_, 1, 2, info_.vocab_size)[exchanged[last_ / 2] == distinct_tokens(seed_, 1, 1, info_.vocab_size)[0]];
+    exchanged[last_ / 2] = distinct_tokens(
+        seed_, 1, 2, info_.vocab_size)[exchanged[last_ / 2] == distinct_tokens(seed_, 1, 1, info_.vocab_size)[0]];
     result_.negative.push_back({"one cached token is another one", effect(decode(*filled(1, {last_}, exchanged)))});
     if (last_ > 1) {
       Tokens shorter = tokens_;
@@ -138,15 +142,18 @@ class Calibrator {
     for (const Control& control : result_.negative)
       if (!(control.effect > result_.gate)) dead.push_back(control.name);
     if (!dead.empty() && !half) {
-      result_.doubts.push_back(fmt::format("{} of {} negative controls do not show in the logits ({}{}): with these weights a broken cache could pass",
-                                           dead.size(), result_.negative.size(), dead.front(), dead.size() > 1 ? ", …" : ""));
+      result_.doubts.push_back(fmt::format(
+          "{} of {} negative controls do not show in the logits ({}{}): with these weights a broken cache could pass",
+          dead.size(), result_.negative.size(), dead.front(), dead.size() > 1 ? ", …" : ""));
     }
     if (!half && !(result_.worst_benign <= result_.gate))
-      result_.doubts.push_back(fmt::format("harmless changes reach {:.3g} and the gate is {:.3g}", result_.worst_benign, result_.gate));
+      result_.doubts.push_back(
+          fmt::format("harmless changes reach {:.3g} and the gate is {:.3g}", result_.worst_benign, result_.gate));
     const Control* smallest = result_.smallest_negative();
     if (!half && dead.empty() && smallest && !(smallest->effect >= kLeastApart * result_.worst_benign))
-      result_.doubts.push_back(fmt::format("the smallest harm ({}, {:.3g}) is less than {:g} times the worst harmless value ({:.3g})", smallest->name,
-                                           smallest->effect, kLeastApart, result_.worst_benign));
+      result_.doubts.push_back(
+          fmt::format("the smallest harm ({}, {:.3g}) is less than {:g} times the worst harmless value ({:.3g})",
+                      smallest->name, smallest->effect, kLeastApart, result_.worst_benign));
   }
 
   const CalibrationTarget& t_;
@@ -162,7 +169,8 @@ class Calibrator {
 }  // namespace
 
 const Control* Calibration::smallest_negative() const {
-  const auto least = std::min_element(negative.begin(), negative.end(), [](const Control& a, const Control& b) { return a.effect < b.effect; });
+  const auto least = std::min_element(negative.begin(), negative.end(),
+                                      [](const Control& a, const Control& b) { return a.effect < b.effect; });
   return least == negative.end() ? nullptr : &*least;
 }
 

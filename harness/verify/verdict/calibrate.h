@@ -19,8 +19,8 @@ struct Control {
 
 struct Calibration {
   std::string dtype;
-  double gate = 0;           // what the verdict allows: a distance (float64) or R
-  double worst_benign = 0;   // in the same unit
+  double gate = 0;          // what the verdict allows: a distance (float64) or R
+  double worst_benign = 0;  // in the same unit
   std::vector<Control> benign, negative;
   std::vector<std::string> doubts;  // why the answer cannot be PASS; empty: it can
 

@@ -13,7 +13,8 @@ constexpr int64_t kMostConverted = int64_t{4} << 30;
 std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::string& device) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    const bool table = name.find("wte") != std::string::npos || name.rfind("value_embeds.", 0) == 0;  // stays as it is stored
+    const bool table =
+        name.find("wte") != std::string::npos || name.rfind("value_embeds.", 0) == 0;  // stays as it is stored
     if (!table) bytes += 8 * tensor.numel();
   }
   return make_model(checkpoint, {"auto", "float64", device, bytes <= kMostConverted});
@@ -21,7 +22,8 @@ std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::str
 
 }  // namespace
 
-OwnEngine::OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenizer* tokenizer, ArchitectureOverrides overrides)
+OwnEngine::OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenizer* tokenizer,
+                     ArchitectureOverrides overrides)
     : checkpoint_(checkpoint), tested_(tested), tokenizer_(tokenizer), overrides_(std::move(overrides)),
       tested_subject_(make_in_process_subject(tested, tokenizer)) {
   const bool on_cpu = tested.device().is_cpu();

@@ -16,7 +16,8 @@ class OwnEngine {
   /// tested     the model under test, made of the checkpoint
   /// overrides  that the checkpoint was opened with
   /// throws     ArgumentError, CheckpointError; std::bad_alloc or CapacityError where float64 weights do not fit
-  OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenizer* tokenizer, ArchitectureOverrides overrides = {});
+  OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenizer* tokenizer,
+            ArchitectureOverrides overrides = {});
 
   /// Valid as long as this.
   VerifyTarget target();

@@ -17,36 +17,84 @@ constexpr double kSecondsPerLayer = 1.2e-4;  // of one forward, whatever it comp
 constexpr double kFlopsPerSecond = 1.5e10;
 
 /// Affordable on any model: what a cache does in every generation, and its three classic failures.
-const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",     "chunks[3,1,4]", "ragged[1,4,6]",
-                                         "clone[2,5,2]", "truncate[6,3,3]", "reset[5,3]",    "grow[3,2]",
+const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",        "chunks[3,1,4]", "ragged[1,4,6]",
+                                         "clone[2,5,2]", "truncate[6,3,3]",    "reset[5,3]",    "grow[3,2]",
                                          "uneven[3,4]",  "batch_chunks[2,3,2]"};
 /// Every kind once or twice, a few tokens each.
 const std::vector<std::string> kShort = {
-    "prefill[1]",     "prefill[9]",   "decode[1,6]",     "decode[7,3]",     "ones[5]",
-    "batch[3,5,3]",   "ragged[1,4,9]", "clone[3,7,3]",   "diverge[2,6]",    "shuffle[3,6,2]",
-    "retain[4,6]",    "truncate[9,4,4]", "truncate[4,0,3]", "truncate_row[3,8,2]", "reset[9,3]",
-    "reset[3,9]",     "grow[4,3]",    "capacity[1]",     "capacity[6]",     "poison[4,4]",
-    "interleave[5,3]", "over_allocated[5,3]", "replay[2,5,2]", "row_independence[3,5,2]", "causality[4,6]",
-    "reset_batch[3,6,2]", "uneven[3,6]", "batch_chunks[3,4,3]", "batch[9,4,2]", "ragged[3,3,8,1,5]", "chunks[20,18,1,2]",
+    "prefill[1]",      "prefill[9]",          "decode[1,6]",       "decode[7,3]",
+    "ones[5]",         "batch[3,5,3]",        "ragged[1,4,9]",     "clone[3,7,3]",
+    "diverge[2,6]",    "shuffle[3,6,2]",      "retain[4,6]",       "truncate[9,4,4]",
+    "truncate[4,0,3]", "truncate_row[3,8,2]", "reset[9,3]",        "reset[3,9]",
+    "grow[4,3]",       "capacity[1]",         "capacity[6]",       "poison[4,4]",
+    "interleave[5,3]", "over_allocated[5,3]", "replay[2,5,2]",     "row_independence[3,5,2]",
+    "causality[4,6]",  "reset_batch[3,6,2]",  "uneven[3,6]",       "batch_chunks[3,4,3]",
+    "batch[9,4,2]",    "ragged[3,3,8,1,5]",   "chunks[20,18,1,2]",
 };
 const std::vector<std::string> kMoreShort = {
-    "prefill[2]",       "prefill[3]",       "decode[2,4]",       "decode[3,4]",      "chunks[1,12]",     "chunks[12,1]",
-    "chunks[5,1,5]",    "chunks[1,1,9,2]",  "ones[16]",          "batch[1,6,6]",     "batch[2,9,4]",     "batch[4,7,3]",
-    "batch[8,5,3]",     "batch[17,4,2]",    "ragged[9,1]",       "uneven[9,5]", "uneven[4,2]", "batch_chunks[2,1,9]", "batch_chunks[5,7,1]", "clone[1,5,3]",    "clone[2,1,4]",
-    "clone[8,9,3]",     "clone[17,5,2]",    "diverge[1,1]",      "diverge[3,12]",    "shuffle[2,9,3]",   "shuffle[5,4,2]",
-    "retain[2,5]",      "retain[8,5]",      "truncate[12,11,4]", "truncate[12,1,6]", "truncate[7,7,3]",  "truncate_row[2,5,4]",
-    "truncate_row[5,9,3]", "reset[20,1]",   "reset[1,20]",       "reset_batch[4,3,7]",       "grow[2,2]",        "grow[9,10]",       "capacity[2]",
-    "capacity[17]",     "poison[1,3]",      "poison[9,6]",       "interleave[1,8]",  "over_allocated[1,8]", "replay[1,12,4]",
-    "replay[4,6,3]",    "row_independence[2,9,3]", "row_independence[5,3,4]", "causality[1,9]", "causality[12,5]",
-    "threads[1,9,4]",   "threads[2,9,4]",
+    "prefill[2]",
+    "prefill[3]",
+    "decode[2,4]",
+    "decode[3,4]",
+    "chunks[1,12]",
+    "chunks[12,1]",
+    "chunks[5,1,5]",
+    "chunks[1,1,9,2]",
+    "ones[16]",
+    "batch[1,6,6]",
+    "batch[2,9,4]",
+    "batch[4,7,3]",
+    "batch[8,5,3]",
+    "batch[17,4,2]",
+    "ragged[9,1]",
+    "uneven[9,5]",
+    "uneven[4,2]",
+    "batch_chunks[2,1,9]",
+    "batch_chunks[5,7,1]",
+    "clone[1,5,3]",
+    "clone[2,1,4]",
+    "clone[8,9,3]",
+    "clone[17,5,2]",
+    "diverge[1,1]",
+    "diverge[3,12]",
+    "shuffle[2,9,3]",
+    "shuffle[5,4,2]",
+    "retain[2,5]",
+    "retain[8,5]",
+    "truncate[12,11,4]",
+    "truncate[12,1,6]",
+    "truncate[7,7,3]",
+    "truncate_row[2,5,4]",
+    "truncate_row[5,9,3]",
+    "reset[20,1]",
+    "reset[1,20]",
+    "reset_batch[4,3,7]",
+    "grow[2,2]",
+    "grow[9,10]",
+    "capacity[2]",
+    "capacity[17]",
+    "poison[1,3]",
+    "poison[9,6]",
+    "interleave[1,8]",
+    "over_allocated[1,8]",
+    "replay[1,12,4]",
+    "replay[4,6,3]",
+    "row_independence[2,9,3]",
+    "row_independence[5,3,4]",
+    "causality[1,9]",
+    "causality[12,5]",
+    "threads[1,9,4]",
+    "threads[2,9,4]",
 };
 const std::vector<std::string> kLeastNumerics = {"decode[5,3]", "chunks[3,1,4]", "clone[2,5,2]"};
-const std::vector<std::string> kNumerics = {"decode[7,9]", "chunks[3,1,9]", "ones[6]", "batch[3,9,4]", "ragged[1,4,9]",
-                                            "clone[3,7,4]", "truncate[9,4,5]", "reset[9,5]", "grow[4,3]",
-                                            "uneven[3,6]", "batch_chunks[3,4,3]", "shuffle[3,6,2]", "retain[4,6]"};
+const std::vector<std::string> kNumerics = {
+    "decode[7,9]",         "chunks[3,1,9]",   "ones[6]",    "batch[3,9,4]", "ragged[1,4,9]",
+    "clone[3,7,4]",        "truncate[9,4,5]", "reset[9,5]", "grow[4,3]",    "uneven[3,6]",
+    "batch_chunks[3,4,3]", "shuffle[3,6,2]",  "retain[4,6]"};
 
 double matmul_elements(const SubjectInfo& i) {
-  const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim), kv = static_cast<double>(i.n_kv_head * i.head_dim);
+  const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim),
+               kv = static_cast<double>(i.n_kv_head * i.head_dim);
   return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 8 * C * C) + static_cast<double>(i.vocab_size) * C;
 }
 
@@ -86,8 +134,8 @@ class Chooser {
       if (!has(name)) seconds += estimated_seconds(script_of(name), info_);
     }
     if (suite_.seconds + seconds > seconds_) {
-      suite_.not_covered.push_back(fmt::format("{} ({}): about {:.0f} s more than this check may take", what, names.front(),
-                                               std::max(1.0, suite_.seconds + seconds - seconds_)));
+      suite_.not_covered.push_back(fmt::format("{} ({}): about {:.0f} s more than this check may take", what,
+                                               names.front(), std::max(1.0, suite_.seconds + seconds - seconds_)));
       return;
     }
     for (const std::string& name : names) add(name);
@@ -105,14 +153,16 @@ class Chooser {
 
   Suite take() {
     if (!left_out_.empty()) {
-      suite_.not_covered.insert(suite_.not_covered.begin(),
-                                fmt::format("{} short scenarios, left out for time: {}", left_out_.size(), fmt::join(left_out_, ", ")));
+      suite_.not_covered.insert(suite_.not_covered.begin(), fmt::format("{} short scenarios, left out for time: {}",
+                                                                        left_out_.size(), fmt::join(left_out_, ", ")));
     }
     return std::move(suite_);
   }
 
  private:
-  Script script_of(const std::string& name) const { return make_script(parse_scenario(name + "/" + info_.dtype), info_, 0); }
+  Script script_of(const std::string& name) const {
+    return make_script(parse_scenario(name + "/" + info_.dtype), info_, 0);
+  }
 
   static int64_t longest_of(const Script& script) {
     int64_t longest = 0;
@@ -120,7 +170,8 @@ class Chooser {
     return longest;
   }
   bool has(const std::string& name) const {
-    return std::find(suite_.scenarios.begin(), suite_.scenarios.end(), name + "/" + info_.dtype) != suite_.scenarios.end();
+    return std::find(suite_.scenarios.begin(), suite_.scenarios.end(), name + "/" + info_.dtype) !=
+           suite_.scenarios.end();
   }
   SubjectInfo info_;
   double seconds_;
@@ -145,16 +196,20 @@ std::string text(const std::string& kind, const std::vector<int64_t>& parameters
 /// Around a window of w keys: a token sees w before its own.
 void add_window(Chooser& suite, int64_t w, Depth depth) {
   const int64_t before = std::max<int64_t>(1, w - 1);
-  suite.add_if_affordable({text("decode", {before, 4}), text("clone", {2, w + 2, 2}), text("batch_chunks", {2, before, 3})},
-                          fmt::format("decode, clones and batches in chunks past the window of {} keys", w));
-  suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})}, fmt::format("rollback and batches past the window of {} keys", w));
+  suite.add_if_affordable(
+      {text("decode", {before, 4}), text("clone", {2, w + 2, 2}), text("batch_chunks", {2, before, 3})},
+      fmt::format("decode, clones and batches in chunks past the window of {} keys", w));
+  suite.add_if_affordable({text("truncate", {w + 4, before, 4}), text("batch", {2, w + 1, 2})},
+                          fmt::format("rollback and batches past the window of {} keys", w));
   if (depth == Depth::quick) return;
-  suite.add_if_affordable({text("prefill", {w}), text("prefill", {w + 1}), text("prefill", {w + 2}), text("chunks", {w, 2, w / 2 + 1}),
-                           text("chunks", {1, w + 2}), text("ragged", {w + 3, 2, w - w / 2})},
-                          fmt::format("prefill lengths and chunks on the edge of the window of {} keys", w));
+  suite.add_if_affordable(
+      {text("prefill", {w}), text("prefill", {w + 1}), text("prefill", {w + 2}), text("chunks", {w, 2, w / 2 + 1}),
+       text("chunks", {1, w + 2}), text("ragged", {w + 3, 2, w - w / 2})},
+      fmt::format("prefill lengths and chunks on the edge of the window of {} keys", w));
   suite.add_if_affordable({text("ones", {w + 4})}, fmt::format("a window of {} keys crossed token by token", w));
-  suite.add_if_affordable({text("decode", {2 * w, 3}), text("grow", {w + 1, 3}), text("reset", {2 * w, 3}), text("reset", {3, w + 3})},
-                          fmt::format("twice the window of {} keys", w));
+  suite.add_if_affordable(
+      {text("decode", {2 * w, 3}), text("grow", {w + 1, 3}), text("reset", {2 * w, 3}), text("reset", {3, w + 3})},
+      fmt::format("twice the window of {} keys", w));
 }
 
 }  // namespace
@@ -170,7 +225,8 @@ double estimated_seconds(const Script& script, const SubjectInfo& info) {
     if (step.kind == CacheStep::Kind::forward && !step.refused) {
       ++forwards;
       for (std::size_t row = 0; row < step.tokens.size(); ++row)
-        work += flops(info, static_cast<int64_t>(caches[step.cache].rows[row].size()), static_cast<int64_t>(step.tokens[row].size()));
+        work += flops(info, static_cast<int64_t>(caches[step.cache].rows[row].size()),
+                      static_cast<int64_t>(step.tokens[row].size()));
     }
     apply(step, caches);
   }
@@ -194,7 +250,8 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
     suite.add_if_affordable({text("chunks", {std::max<int64_t>(1, w - 1), 3, 1, 4})},
                             fmt::format("{} past the window of {} keys", numerics ? "rounding" : "sequences", w));
   };
-  if (!windows.empty()) cross(windows.front());  // before the short ones: nothing else tells whether a window ends where it should
+  if (!windows.empty())
+    cross(windows.front());  // before the short ones: nothing else tells whether a window ends where it should
   for (const std::string& name : numerics ? kNumerics : kShort)
     if (fits(name)) suite.add_if_affordable(name);
   for (std::size_t i = 1; i < windows.size(); ++i) cross(windows[i]);
@@ -205,7 +262,8 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
   if (depth == Depth::full) {
     const int64_t N = info.sequence_len;
     suite.add_if_affordable({text("decode", {N - 1, 3})}, fmt::format("sequences past sequence_len, {} tokens", N));
-    suite.add_if_affordable({text("rotary_end", {info.rotary_len})}, fmt::format("the last of the {} positions of the rotary tables", info.rotary_len));
+    suite.add_if_affordable({text("rotary_end", {info.rotary_len})},
+                            fmt::format("the last of the {} positions of the rotary tables", info.rotary_len));
   }
   return suite.take();
 }

@@ -17,8 +17,14 @@ const char* depth_word(Depth depth) { return depth == Depth::full ? "full" : "qu
 Json line_of(const VerifyReport& report, const std::string& checkpoint, uint64_t seed) {
   Json worst = Json::object();
   for (const Level level : kLevels) worst[level_code(level)] = report.level(level).worst_ratio;
-  return {{"checkpoint", checkpoint}, {"dtype", report.subject.dtype}, {"depth", depth_word(report.options.depth)}, {"seed", seed},
-          {"verdict", to_string(report.verdict)}, {"scenarios", report.outcomes.size()}, {"worst", worst}, {"explanation", report.explanation}};
+  return {{"checkpoint", checkpoint},
+          {"dtype", report.subject.dtype},
+          {"depth", depth_word(report.options.depth)},
+          {"seed", seed},
+          {"verdict", to_string(report.verdict)},
+          {"scenarios", report.outcomes.size()},
+          {"worst", worst},
+          {"explanation", report.explanation}};
 }
 
 /// The whole lines of a file; what a kill cut short is cut off.
@@ -31,12 +37,15 @@ std::vector<Json> read_lines(const std::filesystem::path& file) {
     if (in.eof()) break;  // no newline behind it
     whole += text.size() + 1;
     Json line = Json::parse(text, nullptr, false);
-    if (line.is_discarded()) throw RecordError(file.string(), fmt::format("line {} is not JSON; move the file away or mend it", lines.size() + 1));
+    if (line.is_discarded())
+      throw RecordError(file.string(),
+                        fmt::format("line {} is not JSON; move the file away or mend it", lines.size() + 1));
     lines.push_back(std::move(line));
   }
   in.close();
   std::error_code error;
-  if (std::filesystem::exists(file) && std::filesystem::file_size(file) > whole) std::filesystem::resize_file(file, whole, error);
+  if (std::filesystem::exists(file) && std::filesystem::file_size(file) > whole)
+    std::filesystem::resize_file(file, whole, error);
   if (error) throw RecordError(file.string(), "cannot be cut to its last whole line: " + error.message());
   return lines;
 }
@@ -73,7 +82,8 @@ Json run_sweeps(const VerifyTarget& target, const VerifyOptions& options, int64_
   const std::string dtype = target.tested.info().dtype;
   std::map<uint64_t, std::string> verdicts;  // by seed
   for (const Json& line : read_lines(file)) {
-    if (line.value("checkpoint", "") == checkpoint && line.value("dtype", "") == dtype && line.value("depth", "") == depth_word(options.depth))
+    if (line.value("checkpoint", "") == checkpoint && line.value("dtype", "") == dtype &&
+        line.value("depth", "") == depth_word(options.depth))
       verdicts[line.value("seed", uint64_t{0})] = line.value("verdict", "");
   }
   std::map<std::string, int64_t> counts;

@@ -17,7 +17,7 @@ namespace kvproof {
 namespace {
 
 constexpr double kQuickSeconds = 2.2, kFullSeconds = 55;
-constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;  // floating-point operations
+constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;           // floating-point operations
 constexpr double kOracleFlopsPerSecond = 2e9, kOracleShare = 0.2;  // of the time
 
 /// One dtype's side of the check: a subject, and what its numbers are held against.
@@ -54,7 +54,8 @@ class Verification {
   double scenario_seconds() const {
     const SubjectInfo& info = report_.subject;
     const double forwards = 25 + 4 * static_cast<double>(info.n_layer), sides = t_.logic ? 2 : 1;
-    return std::max(0.0, seconds() - sides * forwards * estimated_forward_seconds(info) - oracle_flops_allowed() / kOracleFlopsPerSecond);
+    return std::max(0.0, seconds() - sides * forwards * estimated_forward_seconds(info) -
+                             oracle_flops_allowed() / kOracleFlopsPerSecond);
   }
   double oracle_flops_allowed() const {
     return std::min(full() ? kFullOracle : kQuickOracle, kOracleShare * seconds() * kOracleFlopsPerSecond);
@@ -115,7 +116,9 @@ class Verification {
     run_suite(side, cache_suite(side.info, options_.depth, (1 - share) * scenario_seconds(), true));
     if (options_.behaviour) run_behaviours(side);
     if (is_half(side.info.dtype))
-      uncovered(fmt::format("structure in {} alone: its rounding hides small faults, so the same code was judged in float64", side.info.dtype));
+      uncovered(
+          fmt::format("structure in {} alone: its rounding hides small faults, so the same code was judged in float64",
+                      side.info.dtype));
   }
 
   void calibrate_side(Subject& subject, Subject* exact) {
@@ -146,8 +149,10 @@ class Verification {
       run_cache(side, bank, suite.scenarios[i]);
     }
     if (bank.sampled() > 0)
-      uncovered(fmt::format("{}: logits of {} long sequences at every position (a sample was compared: window edges, ends, evenly between)",
-                            side.info.dtype, bank.sampled()));
+      uncovered(
+          fmt::format("{}: logits of {} long sequences at every position (a sample was compared: window edges, ends, "
+                      "evenly between)",
+                      side.info.dtype, bank.sampled()));
   }
 
   void run_cache(const Side& side, TraceBank& bank, const std::string& name) {
@@ -174,7 +179,9 @@ class Verification {
   }
 
   void run_behaviours(const Side& side) {
-    const auto names = affordable(behaviour_suite(full(), {side.info.dtype, side.info.vocab_size, side.info.rotary_len, t_.tokenizer != nullptr}), side);
+    const auto names = affordable(
+        behaviour_suite(full(), {side.info.dtype, side.info.vocab_size, side.info.rotary_len, t_.tokenizer != nullptr}),
+        side);
     for (std::size_t i = 0; i < names.size(); ++i) {
       tell(names[i], i + 1, names.size());
       report_.outcomes.push_back(run_behaviour(names[i], options_.seed, behaviour_target(side)));
@@ -185,10 +192,12 @@ class Verification {
   /// The first of them, two at least, that fit into the time.
   std::vector<std::string> affordable(std::vector<std::string> names, const Side& side) {
     constexpr double kForwards = 25;  // of one scenario, roughly
-    const auto most = static_cast<std::size_t>(std::max(2.0, seconds() / (kForwards * estimated_forward_seconds(side.info))));
+    const auto most =
+        static_cast<std::size_t>(std::max(2.0, seconds() / (kForwards * estimated_forward_seconds(side.info))));
     if (names.size() <= most) return names;
     const std::vector<std::string> left_out(names.begin() + static_cast<std::ptrdiff_t>(most), names.end());
-    uncovered(fmt::format("{} scenarios of generators, left out for time: {}", left_out.size(), fmt::join(left_out, ", ")));
+    uncovered(
+        fmt::format("{} scenarios of generators, left out for time: {}", left_out.size(), fmt::join(left_out, ", ")));
     names.resize(most);
     return names;
   }
@@ -196,7 +205,8 @@ class Verification {
   void run_scripted() {
     tell("the generators on a scripted model");
     GeneratorBench bench;
-    for (ScenarioOutcome& outcome : run_generators(options_.seed, bench)) report_.outcomes.push_back(std::move(outcome));
+    for (ScenarioOutcome& outcome : run_generators(options_.seed, bench))
+      report_.outcomes.push_back(std::move(outcome));
   }
 
   // --- by name ---------------------------------------------------------------------------------------------------------
@@ -211,8 +221,8 @@ class Verification {
         continue;
       }
       if (name.dtype != logic_subject().info().dtype && name.dtype != report_.subject.dtype)
-        throw ArgumentError("--only", fmt::format("{}: this run has {} and {}; choose with --dtype", text, logic_subject().info().dtype,
-                                                  report_.subject.dtype));
+        throw ArgumentError("--only", fmt::format("{}: this run has {} and {}; choose with --dtype", text,
+                                                  logic_subject().info().dtype, report_.subject.dtype));
       const bool logic = name.dtype == logic_subject().info().dtype;
       if (!logic && report_.calibrations.empty()) calibrate_side(t_.tested, &exact_subject());
       const Side side = logic ? logic_side() : *rounding_side(factor());
@@ -228,7 +238,9 @@ class Verification {
 
   /// Whether a suite runs it on the scripted model, not on the one that is verified.
   bool is_scripted(const std::string& text) const {
-    const auto listed = [&](const std::vector<std::string>& names) { return std::find(names.begin(), names.end(), text) != names.end(); };
+    const auto listed = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), text) != names.end();
+    };
     const SubjectInfo info = logic_subject().info();
     return t_.own_engine && listed(generators()) &&
            !listed(behaviour_suite(true, {info.dtype, info.vocab_size, info.rotary_len, t_.tokenizer != nullptr}));
@@ -273,7 +285,8 @@ class Verification {
         !options_.only.empty() ? "the scenarios asked for show no difference; only a whole run says more"
         : report_.not_covered.empty()
             ? "the cached output is that of recomputation, in every scenario, and a broken cache would have shown"
-            : "the cached output is that of recomputation in every scenario that ran, and a cache broken there would have shown; what "
+            : "the cached output is that of recomputation in every scenario that ran, and a cache broken there would "
+              "have shown; what "
               "was not covered is listed";
   }
 
@@ -281,9 +294,10 @@ class Verification {
     std::string text;
     if (model_failed()) {
       text = "model wrong: what this engine computes is not what nanochat does";
-      const std::vector<Finding>* findings = report_.vectors && !report_.vectors->findings.empty() ? &report_.vectors->findings
-                                             : report_.model && !report_.model->findings.empty()   ? &report_.model->findings
-                                                                                                   : nullptr;
+      const std::vector<Finding>* findings =
+          report_.vectors && !report_.vectors->findings.empty() ? &report_.vectors->findings
+          : report_.model && !report_.model->findings.empty()   ? &report_.model->findings
+                                                                : nullptr;
       if (findings) text += " (" + findings->front().place.operation + ": " + findings->front().message + ")";
       if (!report_.model_error.empty()) text += " (" + report_.model_error + ")";
     }
@@ -304,9 +318,12 @@ class Verification {
 
 std::string to_string(VerifyVerdict verdict) {
   switch (verdict) {
-    case VerifyVerdict::pass: return "PASS";
-    case VerifyVerdict::fail: return "FAIL";
-    case VerifyVerdict::inconclusive: return "INCONCLUSIVE";
+    case VerifyVerdict::pass:
+      return "PASS";
+    case VerifyVerdict::fail:
+      return "FAIL";
+    case VerifyVerdict::inconclusive:
+      return "INCONCLUSIVE";
   }
   throw std::logic_error("a verdict without a name");
 }
@@ -317,6 +334,8 @@ LevelTally VerifyReport::level(Level level) const {
   return sum;
 }
 
-VerifyReport verify(const VerifyTarget& target, const VerifyOptions& options) { return Verification(target, options).run(); }
+VerifyReport verify(const VerifyTarget& target, const VerifyOptions& options) {
+  return Verification(target, options).run();
+}
 
 }  // namespace kvproof

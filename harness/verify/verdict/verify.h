@@ -21,13 +21,13 @@ namespace kvproof {
 
 /// What is verified. The subjects must outlive the call.
 struct VerifyTarget {
-  Subject& tested;            // backend, device and dtype as the user runs them
-  Subject* logic = nullptr;   // the same code in float64; null where `tested` is that, or where there is none
-  Subject* exact = nullptr;   // float64 on the CPU; null where `logic` (or `tested`, without one) is that
+  Subject& tested;           // backend, device and dtype as the user runs them
+  Subject* logic = nullptr;  // the same code in float64; null where `tested` is that, or where there is none
+  Subject* exact = nullptr;  // float64 on the CPU; null where `logic` (or `tested`, without one) is that
   const Checkpoint* checkpoint = nullptr;  // for the oracle; null: model against oracle is not covered
   ArchitectureOverrides overrides = {};    // that the checkpoint was opened with
   const Tokenizer* tokenizer = nullptr;    // for stop tokens and tools; may be null
-  bool own_engine = true;     // its generators are checked on a scripted model and against Python's results
+  bool own_engine = true;  // its generators are checked on a scripted model and against Python's results
   /// Has attention of tested and logic summed over key blocks (0: as before); empty: that variation is left out.
   std::function<void(int64_t keys)> use_key_blocks = {};
   std::function<void(int threads)> use_threads = {};
@@ -49,19 +49,19 @@ std::string to_string(VerifyVerdict verdict);  // "PASS"
 
 struct VerifyReport {
   VerifyVerdict verdict = VerifyVerdict::pass;
-  std::string explanation;            // one sentence
-  std::vector<std::string> wrong;     // "model", "cache", "generation": what failed
+  std::string explanation;         // one sentence
+  std::vector<std::string> wrong;  // "model", "cache", "generation": what failed
   SubjectInfo subject;
   VerifyOptions options;
   std::optional<VectorReport> vectors;  // absent: not run
   std::optional<ModelReport> model;
-  std::string model_error;              // why the model check broke off; empty: it did not
+  std::string model_error;  // why the model check broke off; empty: it did not
   std::vector<ScenarioOutcome> outcomes;
   std::vector<Calibration> calibrations;  // float64's first
   std::optional<Divergence> first_divergence;
-  LogitSummary logits;                    // engine against reference, in the dtype under test
+  LogitSummary logits;  // engine against reference, in the dtype under test
   std::vector<std::string> not_covered;
-  int64_t longest = 0;                    // positions of the longest scenario
+  int64_t longest = 0;  // positions of the longest scenario
 
   LevelTally level(Level level) const;
 };

@@ -10,13 +10,17 @@ Json place_number(int64_t value) { return value == kNowhere ? Json(nullptr) : Js
 Json words(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json tally_json(const LevelTally& t) {
-  return {{"checks", t.checks}, {"failures", t.failures}, {"worst_error", number(t.worst_error)}, {"worst_ratio", number(t.worst_ratio)}};
+  return {{"checks", t.checks},
+          {"failures", t.failures},
+          {"worst_error", number(t.worst_error)},
+          {"worst_ratio", number(t.worst_ratio)}};
 }
 
 Json place_json(const Place& p) {
-  return {{"step", place_number(p.step)},   {"operation", words(p.operation)}, {"row", place_number(p.row)},
-          {"layer", place_number(p.layer)}, {"stage", words(p.stage)},         {"tensor", words(p.tensor)},
-          {"head", place_number(p.head)},   {"position", place_number(p.position)}};
+  return {{"step", place_number(p.step)}, {"operation", words(p.operation)},
+          {"row", place_number(p.row)},   {"layer", place_number(p.layer)},
+          {"stage", words(p.stage)},      {"tensor", words(p.tensor)},
+          {"head", place_number(p.head)}, {"position", place_number(p.position)}};
 }
 
 Json finding_json(const Finding& f) {
@@ -36,7 +40,11 @@ Json findings_json(const std::vector<Finding>& findings) {
 }
 
 Json outcome_json(const ScenarioOutcome& o) {
-  Json out = {{"name", o.name}, {"seed", o.seed}, {"failed", o.failed()}, {"skipped", words(o.skipped)}, {"broke_off", words(o.broke_off)}};
+  Json out = {{"name", o.name},
+              {"seed", o.seed},
+              {"failed", o.failed()},
+              {"skipped", words(o.skipped)},
+              {"broke_off", words(o.broke_off)}};
   Json levels = Json::object();
   for (const Level level : kLevels)
     if (o.level(level).checks > 0) levels[level_code(level)] = tally_json(o.level(level));
@@ -67,7 +75,9 @@ Json controls_json(const std::vector<Control>& controls) {
 }
 
 Json calibration_json(const Calibration& c) {
-  Json out = {{"unit", Gate{c.dtype}.exact() ? "max_abs" : "R"}, {"worst_benign", number(c.worst_benign)}, {"gate", number(c.gate)}};
+  Json out = {{"unit", Gate{c.dtype}.exact() ? "max_abs" : "R"},
+              {"worst_benign", number(c.worst_benign)},
+              {"gate", number(c.gate)}};
   const Control* smallest = c.smallest_negative();
   out["smallest_negative"] = smallest ? number(smallest->effect) : Json(nullptr);
   out["smallest_negative_name"] = smallest ? Json(smallest->name) : Json(nullptr);
@@ -82,15 +92,23 @@ Json model_json(const VerifyReport& r) {
   out["vectors"] = out["oracle"] = nullptr;
   if (r.vectors) {
     const VectorReport& v = *r.vectors;
-    out["vectors"] = {{"generations", v.generations}, {"positions", v.positions}, {"streams", v.streams},
-                      {"worst", number(v.worst)},     {"allowed", kVectorTolerance}};
+    out["vectors"] = {{"generations", v.generations},
+                      {"positions", v.positions},
+                      {"streams", v.streams},
+                      {"worst", number(v.worst)},
+                      {"allowed", kVectorTolerance}};
     out["vectors"].update(tally_json(v.tally));
     out["vectors"]["findings"] = findings_json(v.findings);
   }
   if (r.model) {
     const ModelReport& m = *r.model;
-    out["oracle"] = {{"tokens", m.tokens}, {"positions", m.positions}, {"worst", number(m.worst)}, {"allowed", number(m.allowed)},
-                     {"constants", tally_json(m.constants)}, {"logits", tally_json(m.logits)}, {"findings", findings_json(m.findings)}};
+    out["oracle"] = {{"tokens", m.tokens},
+                     {"positions", m.positions},
+                     {"worst", number(m.worst)},
+                     {"allowed", number(m.allowed)},
+                     {"constants", tally_json(m.constants)},
+                     {"logits", tally_json(m.logits)},
+                     {"findings", findings_json(m.findings)}};
   }
   out["broke_off"] = words(r.model_error);
   return out;
@@ -117,9 +135,14 @@ Json verify_json(const VerifyReport& r) {
               {"explanation", r.explanation},
               {"wrong", r.wrong},
               {"subject",
-               {{"name", r.subject.name}, {"backend", r.subject.backend}, {"dtype", r.subject.dtype}, {"device", r.subject.device},
+               {{"name", r.subject.name},
+                {"backend", r.subject.backend},
+                {"dtype", r.subject.dtype},
+                {"device", r.subject.device},
                 {"threads", r.subject.threads}}},
-              {"depth", !r.options.only.empty() ? "only" : r.options.depth == Depth::full ? "full" : "quick"},
+              {"depth", !r.options.only.empty()          ? "only"
+                        : r.options.depth == Depth::full ? "full"
+                                                         : "quick"},
               {"seed", r.options.seed}};
   out["model"] = model_json(r);
   Json levels = Json::object();
