@@ -17,7 +17,6 @@ constexpr std::size_t kFindingsKept = 8;
 // Besides the caches' scenarios: calibration and the oracle; with full also vectors and generators. On two cores, of a
 // model of a few million parameters.
 constexpr double kQuickBesides = 0.5, kFullBesides = 5;
-constexpr double kFullSeconds = 55;  // what `kvproof verify` gives the scenarios of caches
 
 /// A word of a command line, quoted where a shell would take it apart.
 std::string quoted(const std::string& word) {

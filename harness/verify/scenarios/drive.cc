@@ -111,12 +111,12 @@ class Driver {
     if (!holds) outcome_.note({level, at, 0, 0, message, {}});
   }
 
-  /// Compares (count, width) numbers and notes where they first part.
-  bool compare(Level level, Place at, std::span<const double> found, std::span<const double> expected, int64_t width,
+  /// Compares (count, width) numbers and notes where they first part. returns the largest distance
+  double compare(Level level, Place at, std::span<const double> found, std::span<const double> expected, int64_t width,
                double allowed, int64_t first_position, const std::string& what) {
     const double error = max_distance(found, expected);
     outcome_.level(level).add(error, allowed);
-    if (error <= allowed) return true;
+    if (error <= allowed) return error;
     const auto count = static_cast<int64_t>(found.size()) / width;
     for (int64_t i = 0; i < count; ++i) {
       const auto part = [&](std::span<const double> all) { return all.subspan(i * width, width); };
@@ -134,9 +134,9 @@ class Driver {
       // The first of each kind: what comes later are its consequences.
       if (explained_.insert(at.stage + at.tensor).second) finding.evidence = explain(finding, part(found));
       outcome_.note(std::move(finding));
-      return false;
+      break;
     }
-    return false;
+    return error;
   }
 
   /// Which heads are wrong, where a stage has heads; the first of them goes into the place.
@@ -376,7 +376,7 @@ class Driver {
         const int64_t first = whole ? 0 : old;
         auto slots = export_row(*held_[c].cache, row, first, length - first);
         if (!slots) return;
-        if (own) judge_slots(step, row, appended ? old : 0, first, *slots);
+        if (own) judge_slots(row, appended ? old : 0, first, *slots);
         if (whole) now.push_back(std::move(*slots));
       }
       if (now.empty()) continue;
@@ -440,7 +440,7 @@ class Driver {
     }
   }
 
-  void judge_slots(const CacheStep& step, int64_t row, int64_t from, int64_t first, const RowSlots& slots) {
+  void judge_slots(int64_t row, int64_t from, int64_t first, const RowSlots& slots) {
     const Tokens& held = expected_[cache_].rows[row];
     if (held.empty()) return;
     const Trace& trace = trace_of(held);
@@ -503,10 +503,9 @@ class Driver {
         const auto expected = trace.logits_at(position);
         if (expected.empty()) continue;
         const auto here = found.at(position);
-        compare(Level::logits, at, here, expected, found.vocab, trace.logits.allowed, position,
-                fmt::format("row {}'s logits", row));
-        double& error = errors_[position];
-        error = std::max(error, max_distance(here, expected));
+        const double error = compare(Level::logits, at, here, expected, found.vocab, trace.logits.allowed, position,
+                                     fmt::format("row {}'s logits", row));
+        errors_[position] = std::max(errors_[position], error);
         if (options_.metrics) options_.metrics->add(position, expected, here);
       }
     }

@@ -16,7 +16,6 @@
 namespace kvproof {
 namespace {
 
-constexpr double kQuickSeconds = 2.2, kFullSeconds = 55;
 constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;           // floating-point operations
 constexpr double kOracleFlopsPerSecond = 2e9, kOracleShare = 0.2;  // of the time
 

@@ -33,6 +33,9 @@ struct VerifyTarget {
   std::function<void(int threads)> use_threads = {};
 };
 
+/// What scenarios of caches may take by the estimate, where the caller sets no other time.
+inline constexpr double kQuickSeconds = 2.2, kFullSeconds = 55;
+
 struct VerifyOptions {
   Depth depth = Depth::full;
   uint64_t seed = 1;
