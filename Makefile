@@ -36,7 +36,7 @@ test-consumers: build
 
 self-test: setup
 	@cmake --build build --target kvproof
-	@build/kvproof verify --self-test --threads 1
+	@build/kvproof verify --self-test
 
 prove-verify: setup
 	@cmake --build build --target kvproof

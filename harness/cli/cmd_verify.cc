@@ -30,7 +30,7 @@ void declare(CLI::App& app) {
   add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
   add_value(app, "--sweeps", "N", "Verify N times on consecutive seeds and count the alarms; needs --log");
   add_value(app, "--log", "FILE", "Where --sweeps appends a line after each; a run cut short goes on where it was");
-  add_toggle(app, "--self-test", "Plant every fault in made-up models and count what was found; no model flags");
+  add_toggle(app, "--self-test", "Plant every fault in made-up models and count what was found; no model flag but --threads");
   add_model_flags(app);
 }
 
@@ -161,6 +161,8 @@ ExitCode list_faults(Call& call) {
 }
 
 ExitCode self_test(Call& call) {
+  const int threads = read_threads(call.arguments);
+  set_threads(threads > 0 ? threads : 1);  // its models are tiny: more threads wait for each other
   ProgressLine progress;
   const Json document = run_self_test({.seed = call.arguments.unsigned_integer("--seed").value_or(1),
                                        .progress = [&](const std::string& stage) { progress.show(stage); }});
@@ -181,7 +183,7 @@ ExitCode run(Call& call) {
   const Arguments& arguments = call.arguments;
   refuse_together(arguments, "--self-test",
                   {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir",
-                   "--source", "--tag", "--step", "--synthetic", "--arch", "--dtype", "--device", "--threads"},
+                   "--source", "--tag", "--step", "--synthetic", "--arch", "--dtype", "--device"},
                   "the self-test brings its own models");
   refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"},
                   "a list runs nothing");

@@ -61,6 +61,11 @@ void add_model_flags(CLI::App& app) {
   add_value(app, "--threads", "N|auto", "Threads of one operation; default auto: LibTorch's own choice");
 }
 
+int read_threads(const Arguments& arguments) {
+  if (arguments.text("--threads").value_or("auto") == "auto") return 0;
+  return static_cast<int>(*arguments.integer("--threads", 1, kMostThreads));
+}
+
 ModelFlags read_model_flags(const Arguments& arguments) {
   ModelFlags flags;
   flags.synthetic = arguments.text("--synthetic");
@@ -83,9 +88,7 @@ ModelFlags read_model_flags(const Arguments& arguments) {
   flags.options.dtype =
       arguments.word("--dtype", {"auto", "float32", "bfloat16", "float16", "float64"}).value_or("auto");
   flags.options.device = arguments.word("--device", {"auto", "cpu", "cuda", "mps"}).value_or("auto");
-  if (arguments.text("--threads").value_or("auto") != "auto") {
-    flags.threads = static_cast<int>(*arguments.integer("--threads", 1, kMostThreads));
-  }
+  flags.threads = read_threads(arguments);
   with_flags_as_places([&] { return resolve_model_options(flags.options); });  // before files are opened
   return flags;
 }

@@ -23,6 +23,8 @@ struct ModelFlags {
 
 /// Declares --base-dir --source --tag --step --synthetic --arch --dtype --device --threads.
 void add_model_flags(CLI::App& app);
+/// --threads alone; 0: auto. throws ArgumentError
+int read_threads(const Arguments& arguments);
 /// throws ArgumentError with the flag as its place
 ModelFlags read_model_flags(const Arguments& arguments);
 
