@@ -18,11 +18,16 @@ struct RecordError : Error {
   RecordError(std::string place, std::string message) : Error("record", std::move(place), std::move(message)) {}
 };
 
+/// An engine in a child process that cannot be started, died, hung or broke the protocol; place is its command.
+struct SubjectError : Error {
+  SubjectError(std::string place, std::string message) : Error("subject", std::move(place), std::move(message)) {}
+};
+
 enum class ExitCode : int {
   ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70
 };
 
-/// Config and argument errors: usage. Checkpoint, tokenizer, capacity and record errors: failed.
+/// Config and argument errors: usage. Checkpoint, tokenizer, capacity, record and subject errors: failed.
 ExitCode exit_code_of(const Error& error);
 
 /// Of two outcomes the one that is reported: the first of 70, 2, 5, 6, 4, 1, 3, 0.

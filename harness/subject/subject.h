@@ -11,6 +11,7 @@
 
 #include "engine/generate/generator.h"
 #include "engine/model/stage.h"
+#include "harness/subject/ability.h"
 
 namespace kvproof {
 
@@ -31,6 +32,9 @@ struct SubjectInfo {
   int64_t vocab_size = 0, rotary_len = 0;
   int64_t n_layer = 0, n_head = 0, n_kv_head = 0, head_dim = 0, n_embd = 0, sequence_len = 0;
   std::vector<int64_t> windows;  // (n_layer) keys back, beside its own; kUnlimited: all
+  Abilities can = Abilities::all();
+  Abilities generate_uses = Abilities::all();  // what its own generation relies on
+  bool keys_rotated = true;                    // cached keys are as they are after position encoding
 };
 
 /// One stage of a forward, for one row: its counted positions in order.
@@ -48,10 +52,13 @@ class StageSink {
   virtual void on_stage(const StageValues& values) = 0;
 };
 
-/// Keys and values of consecutive slots of one row and layer.
+/// Keys and values of consecutive slots of one row and layer; slot i is position i's.
 struct CacheSlots {
   int64_t count = 0, kv_heads = 0, head_dim = 0;
   std::vector<double> keys, values;  // (count, G, D)
+  std::vector<bool> present = {};    // (count) where some positions are no longer kept; empty: all are there
+
+  bool has(int64_t i) const { return present.empty() || present[static_cast<std::size_t>(i)]; }
 };
 
 /// A stretch of memory that belongs to one row of a cache.
@@ -61,15 +68,15 @@ struct StorageRange {
 
 enum class Path { naive, engine };
 
-/// A cache of the subject. Rows are independent; see KVCache for the meaning of each operation. What a subject cannot
-/// do it answers with nothing or false, and verification lists it as not covered.
+/// A cache of the subject. Rows are independent; see KVCache for the meaning of each operation. What lies outside
+/// SubjectInfo::can it answers with nothing, false or a SubjectError, and verification lists it as not covered.
 class SubjectCache {
  public:
   virtual ~SubjectCache() = default;
   virtual int64_t batch() const = 0;
   virtual int64_t length(int64_t row) const = 0;
   virtual int64_t capacity() const = 0;
-  virtual int64_t bytes() const = 0;
+  virtual int64_t bytes() const = 0;  // 0: unknown
   /// Appends the tokens to every row. returns one entry per row: logits of all new positions, or of the last only
   /// throws CapacityError; the cache is then unchanged
   virtual std::vector<LogitRows> forward(const TokenBatch& tokens, LogitsAt at, StageSink* sink = nullptr) = 0;
@@ -102,6 +109,17 @@ class Subject {
                                     StageSink* sink = nullptr) = 0;
   virtual std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) = 0;
   virtual GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) = 0;
+
+  /// What an engine's own loop generates after the prompt, greedily and without stop tokens, where `generate` drives it
+  /// from outside. One entry per row; nothing: `generate` is its own loop, or it has none.
+  virtual std::optional<std::vector<std::vector<TokenId>>> own_generation(const std::vector<TokenId>& prompt,
+                                                                          int64_t rows, int64_t max_tokens) {
+    return {};
+  }
+  /// false: the number of threads cannot be changed here.
+  virtual bool use_threads(int threads) { return false; }
+  /// What the engine's own clock said of its latest forward; nothing: it has none.
+  virtual std::optional<int64_t> own_forward_ns() const { return {}; }
 };
 
 /// Our own engine, in this process. model and tokenizer (may be null) must outlive it.

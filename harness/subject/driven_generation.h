@@ -1,0 +1,17 @@
+// Generation by driving a subject's forwards from here: the loop of GPT.generate and of Engine.generate around any engine.
+#pragma once
+
+#include "harness/subject/subject.h"
+
+namespace kvproof {
+
+/// naive: one uncached forward per row and step, last position's logits. engine: one prefill of one row, cloned to all rows
+/// (each row prefilled where the subject cannot clone), then one token a row and step; rows that ended leave where the
+/// subject can retain rows, else they are fed on and their tokens ignored (counted in token_forwards).
+/// Sampling, stop tokens, forced tokens, masks, max_tokens and the observer as Generator promises; tools are ignored.
+/// specials  for request.stop; null: a request with stop is an ArgumentError
+/// throws    as Generator::generate, and what the subject throws
+GenerationResult drive_generation(Subject& subject, Path path, const GenerationRequest& request,
+                                  const SpecialTokens* specials, GenerationObserver* observer);
+
+}  // namespace kvproof

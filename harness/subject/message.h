@@ -1,0 +1,53 @@
+// Messages of the protocol kvproof-subject/1 (harness/adapters/PROTOCOL.md) as bytes. Knows no process and no engine.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kvproof {
+
+inline constexpr const char* kProtocol = "kvproof-subject/1";
+
+/// Numbers of one dtype in row-major order, as they travel: little-endian.
+struct WireTensor {
+  std::string name;
+  std::string dtype;  // float64 float32 float16 bfloat16 int64 int32 uint8
+  std::vector<int64_t> shape;
+  std::vector<char> bytes;
+
+  int64_t numbers() const;                // product of the shape
+  std::vector<double> as_doubles() const;  // throws SubjectError: a dtype it does not know
+};
+
+/// As few bytes as hold them exactly: float32 where dtype says so, float64 else.
+WireTensor tensor_of(std::string name, const std::string& dtype, std::vector<int64_t> shape,
+                     std::span<const double> numbers);
+
+struct Message {
+  nlohmann::json header;  // without "tensors"
+  std::vector<WireTensor> tensors = {};
+
+  /// throws SubjectError: no tensor of that name, or of another shape
+  const WireTensor& tensor(const std::string& name, const std::vector<int64_t>& shape) const;
+};
+
+/// A stream of bytes in both directions.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  /// Exactly n bytes. throws SubjectError: the stream ended, or nothing came in time
+  virtual void read(char* to, std::size_t n) = 0;
+  virtual void write(const char* from, std::size_t n) = 0;
+  /// At most n bytes that are there already: to show what came instead of a message.
+  virtual std::string read_available(std::size_t n) = 0;
+};
+
+/// throws SubjectError: no message begins here (what does is quoted), a header that is no JSON object or is longer than
+///        16 MiB, tensors of unknown dtype, negative or more than 4 GiB
+Message read_message(ByteStream& stream);
+void write_message(ByteStream& stream, const Message& message);
+
+}  // namespace kvproof
