@@ -5,12 +5,13 @@ TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH ?= cpu
 export TORCH_VERSION TORCH_INDEX_URL TORCH
 
-.PHONY: help setup build test test-consumers self-test prove-verify demo bench format clean
+.PHONY: help setup build test adapters test-consumers self-test prove-verify demo bench format clean
 
 help:
 	@echo 'make demo            naive and KV-cached generation side by side, on a real checkpoint'
 	@echo 'make test            build everything and run the tests'
-	@echo 'make test-consumers  tests against other people'\''s programs (installs them into .deps/consumers)'
+	@echo 'make adapters        install what the adapters in harness/adapters need; LLAMACPP=1 compiles llama.cpp too'
+	@echo 'make test-consumers  tests against other people'\''s programs (as make adapters installs them)'
 	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one'
 	@echo 'make prove-verify    300 quick verifications on fresh seeds: is there a false alarm? (resumable)'
 	@echo 'make bench           the microbenchmarks'
@@ -30,6 +31,9 @@ build: setup
 
 test: build
 	@ctest --test-dir build --output-on-failure
+
+adapters:
+	@.ci/adapters
 
 test-consumers: build
 	@.ci/test-consumers
