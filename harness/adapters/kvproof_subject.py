@@ -255,5 +255,8 @@ def serve(make):
     os.dup2(2, 1)  # … or write between answers
     sys.stdout = sys.stderr
     server = Server(make())
-    while (request := read_message(requests)) is not None:
-        write_message(answers, *server.answer(request))
+    try:
+        while (request := read_message(requests)) is not None:
+            write_message(answers, *server.answer(request))
+    except BrokenPipeError:  # nobody listens any more
+        os._exit(0)
