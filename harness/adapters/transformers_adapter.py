@@ -15,6 +15,7 @@ import transformers
 from kvproof_subject import CapacityError, Subject, serve
 from transformers_tiny import TINY, tiny_model
 
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -22,7 +23,7 @@ def arguments():
     which.add_argument("--tiny", choices=TINY, help="a small model of this family with random weights")
     parser.add_argument("--seed", type=int, default=1, help="of --tiny's weights")
     parser.add_argument("--cache", choices=["dynamic", "sliding", "static", "quantized"], default="dynamic")
-    parser.add_argument("--dtype", default="float32", help="where kvproof asks for none; float64 where the model computes in it")
+    parser.add_argument("--dtype", default="float32", help="what runs where kvproof asks for no other")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
@@ -57,7 +58,8 @@ class Transformers(Subject):
         self.model = self.model.to(args.device).eval()
         self.model.generation_config.eos_token_id = None  # generate() is asked for a number of tokens
         self.config = self.model.config.get_text_config()
-        self.dtypes = ["float32", "float64"] if computes_in_float64(self.model) else ["float32"]
+        exact = ["float64"] if computes_in_float64(self.model) else []
+        self.dtypes = sorted({args.dtype, "float32", *exact})
         self.model = self.model.to(getattr(torch, args.dtype))
         learned = [m for name, m in self.model.named_modules() if name.endswith((".wpe", ".embed_positions")) and hasattr(m, "num_embeddings")]
         self.positions = learned[0].num_embeddings - getattr(learned[0], "offset", 0) if learned else None
