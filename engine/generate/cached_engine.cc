@@ -40,7 +40,7 @@ class CachedEngine final : public Generator {
                          .tools = request.tools && request.forced.empty() ? tokenizer_ : nullptr};
     const int64_t max_tokens = check_request(request, model_, rules);
     CachedSource source(model_, max_tokens, !request.max_tokens);
-    return run_generation(request, max_tokens, rules, NanochatProcedure::engine, model_, source, observer);
+    return run_generation(request, max_tokens, rules, NanochatProcedure::engine, &model_, source, observer);
   }
 
  private:

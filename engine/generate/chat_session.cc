@@ -82,7 +82,7 @@ ChatTurn ChatSession::turn(const std::string& user_text, const TurnSettings& set
   WarmSource source(s.model, s.cache);
   GenerationResult result;
   try {
-    result = run_generation(request, max_tokens, rules, NanochatProcedure::engine, s.model, source, observer);
+    result = run_generation(request, max_tokens, rules, NanochatProcedure::engine, &s.model, source, observer);
   } catch (...) {
     if (s.cache) s.cache->truncate(0, std::min(held, s.cache->length(0)));
     throw;

@@ -23,11 +23,15 @@ std::string to_string(Finish finish) {
 
 int64_t check_request(const GenerationRequest& request, const Model& model, const RowRules& rules) {
   const GptConfig& config = model.config();
+  return check_request(request, {config.vocab_size, config.rotary_len(), fmt::format("10 x sequence_len {}", config.sequence_len)}, rules);
+}
+
+int64_t check_request(const GenerationRequest& request, const RequestLimits& limits, const RowRules& rules) {
   const auto P = static_cast<int64_t>(request.prompt.size());
   if (P == 0) throw ArgumentError("prompt", "is empty; give at least one token (a text prompt begins with <|bos|>)");
   for (int64_t i = 0; i < P; ++i) {
-    if (request.prompt[i] < 0 || request.prompt[i] >= config.vocab_size)
-      throw ArgumentError("prompt", fmt::format("id {} at position {}: must be in [0, {})", request.prompt[i], i, config.vocab_size));
+    if (request.prompt[i] < 0 || request.prompt[i] >= limits.vocab_size)
+      throw ArgumentError("prompt", fmt::format("id {} at position {}: must be in [0, {})", request.prompt[i], i, limits.vocab_size));
   }
   if (request.num_samples < 1) throw ArgumentError("num_samples", fmt::format("must be at least 1, got {}", request.num_samples));
   if (request.max_tokens.value_or(0) < 0) throw ArgumentError("max_tokens", fmt::format("must be at least 0, got {}", *request.max_tokens));
@@ -35,8 +39,8 @@ int64_t check_request(const GenerationRequest& request, const Model& model, cons
     throw ArgumentError("forced", fmt::format("expected {} rows of forced tokens, got {}", request.num_samples, request.forced.size()));
   for (const ForcedTokens& row : request.forced) {
     for (const auto& [step, token] : row) {
-      if (token < 0 || token >= config.vocab_size)
-        throw ArgumentError("forced", fmt::format("id {} at step {}: must be in [0, {})", token, step, config.vocab_size));
+      if (token < 0 || token >= limits.vocab_size)
+        throw ArgumentError("forced", fmt::format("id {} at step {}: must be in [0, {})", token, step, limits.vocab_size));
     }
   }
   check_sampler_settings(request.sampler);
@@ -44,15 +48,15 @@ int64_t check_request(const GenerationRequest& request, const Model& model, cons
     throw ArgumentError("stop", "needs the tokenizer's terminal tokens, and there is no tokenizer; turn stop off");
 
   // The last token is never pushed through the model, so it needs no position.
-  const int64_t limit = config.rotary_len() - P + 1;
+  const int64_t limit = limits.positions - P + 1;
   if (limit < 1)
-    throw CapacityError("rotary tables", fmt::format("a prompt of {} needs as many positions, the tables cover {} (10 x sequence_len {}); "
-                                                     "shorten the prompt", P, config.rotary_len(), config.sequence_len));
+    throw CapacityError("rotary tables", fmt::format("a prompt of {} needs as many positions, the tables cover {} ({}); "
+                                                     "shorten the prompt", P, limits.positions, limits.positions_of));
   if (request.max_tokens.value_or(0) > limit)
     throw CapacityError("rotary tables", fmt::format("a prompt of {} and max_tokens {} need {} positions, the tables cover {} "
-                                                     "(10 x sequence_len {}); max_tokens can be at most {}",
+                                                     "({}); max_tokens can be at most {}",
                                                      P, request.max_tokens.value_or(0), P + request.max_tokens.value_or(1) - 1,
-                                                     config.rotary_len(), config.sequence_len, limit));
+                                                     limits.positions, limits.positions_of, limit));
   return request.max_tokens.value_or(limit);
 }
 
@@ -73,7 +77,7 @@ GenerationStep take_step(std::vector<RowState>& rows, const std::vector<int64_t>
 }  // namespace
 
 GenerationResult run_generation(const GenerationRequest& request, int64_t max_tokens, const RowRules& rules,
-                                NanochatProcedure procedure, const Model& model, LogitSource& source,
+                                NanochatProcedure procedure, const Model* model, LogitSource& source,
                                 GenerationObserver* observer) {
   const c10::InferenceMode guard;
   std::vector<RowState> rows;
@@ -87,7 +91,7 @@ GenerationResult run_generation(const GenerationRequest& request, int64_t max_to
   at::Tensor logits;
   int64_t step = 0, counted = 0;
   const auto forwarded = [&] {
-    model.synchronize();
+    if (model) model->synchronize();
     if (observer) observer->on_forward(source.token_forwards() - counted);
     counted = source.token_forwards();
   };

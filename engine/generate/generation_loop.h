@@ -22,13 +22,21 @@ class LogitSource {
   virtual int64_t kv_cache_bytes() const = 0;
 };
 
+/// What a request must keep to, whoever computes the logits.
+struct RequestLimits {
+  int64_t vocab_size;
+  int64_t positions;       // that there are
+  std::string positions_of;  // where that number comes from, for errors: "10 x sequence_len 512"
+};
+
 /// Checks a request against a model, before any work. returns the tokens to generate at most, the rotary tables respected
 /// throws ArgumentError, CapacityError (see generator.h)
+int64_t check_request(const GenerationRequest& request, const RequestLimits& limits, const RowRules& rules);
 int64_t check_request(const GenerationRequest& request, const Model& model, const RowRules& rules);
 
-/// Runs a request. max_tokens as check_request returned it.
+/// Runs a request. max_tokens as check_request returned it. model: is waited for before the observer is told; may be null
 GenerationResult run_generation(const GenerationRequest& request, int64_t max_tokens, const RowRules& rules,
-                                NanochatProcedure procedure, const Model& model, LogitSource& source,
+                                NanochatProcedure procedure, const Model* model, LogitSource& source,
                                 GenerationObserver* observer);
 
 }  // namespace kvproof

@@ -52,7 +52,7 @@ class NaiveGenerator final : public Generator {
     const RowRules rules{.special = request.stop ? special_ : nullptr};
     const int64_t max_tokens = check_request(request, model_, rules);
     RecomputeSource source(model_, at_);
-    return run_generation(request, max_tokens, rules, NanochatProcedure::naive, model_, source, observer);
+    return run_generation(request, max_tokens, rules, NanochatProcedure::naive, &model_, source, observer);
   }
 
  private:

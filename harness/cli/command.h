@@ -41,6 +41,7 @@ Command detokenize_command();
 Command logits_command();
 Command inspect_command();
 Command synthesize_command();
+Command subject_command();
 
 /// What ended by Ctrl-C returns, as a shell would say; no failure of ours and none of the data.
 inline constexpr ExitCode kInterrupted = static_cast<ExitCode>(130);

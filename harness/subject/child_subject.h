@@ -10,19 +10,22 @@
 namespace kvproof {
 
 struct ChildOptions {
-  std::string command;              // for /bin/sh -c
+  std::string command;                    // for /bin/sh -c
   std::optional<std::string> dtype = {};  // asked for in hello; absent: the child's own choice
-  double start_seconds = 300;       // for hello: it loads a model
-  double answer_seconds = 60;       // for every other request
+  double start_seconds = 300;             // for hello: it loads a model
+  double answer_seconds = 30;             // for every other request
   bool show_stderr = false;
+  const SpecialTokens* specials = nullptr;  // that end rows of a generation driven from here; must outlive the subject
 };
 
 /// What the protocol itself costs, in nanoseconds: medians of many round trips.
 struct ProtocolCost {
-  int64_t call_ns = 0;     // a request and an answer without tensors
-  int64_t step_ns = 0;     // with a row of logits
+  int64_t call_ns = 0;        // a request and an answer without tensors
+  int64_t step_ns = 0;        // with a row of logits
   int64_t payload_bytes = 0;  // of that row
 };
+
+class ChildConnection;
 
 class ChildSubject : public Subject {
  public:
@@ -37,7 +40,8 @@ class ChildSubject : public Subject {
   /// tokens of one row. Where the child gives the last position's logits alone, earlier ones cost a request each.
   LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position, StageSink* sink) override;
   std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override;
-  /// Drives the child's forwards and caches from here, with our sampler: driven_generation.h.
+  /// Drives the child's forwards and caches from here, with our sampler: driven_generation.h. It knows no special tokens:
+  /// a request with `stop` is an ArgumentError.
   GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) override;
 
   /// The child's own loop: greedy, without stop tokens. Nothing where it has none.
@@ -45,14 +49,14 @@ class ChildSubject : public Subject {
                                                                   int64_t max_tokens) override;
   bool use_threads(int threads) override;
   std::optional<int64_t> own_forward_ns() const override;
+  /// Some 400 requests, of a few milliseconds together. throws SubjectError
   ProtocolCost measure_protocol();
 
   /// After a child died, hung or broke the protocol: how often a new one had to be started.
   int64_t restarts() const;
 
  private:
-  class Connection;
-  std::shared_ptr<Connection> connection_;  // caches keep it alive
+  std::shared_ptr<ChildConnection> connection_;  // caches keep it alive
 };
 
 }  // namespace kvproof

@@ -193,6 +193,11 @@ class InProcessSubject : public Subject {
     return (path == Path::naive ? naive_ : engine_)->generate(request, observer);
   }
 
+  bool use_threads(int threads) override {
+    set_threads(threads);
+    return true;
+  }
+
  private:
   const Model& model_;
   LogitsAt naive_logits_;

@@ -18,18 +18,20 @@ struct WireTensor {
   std::vector<int64_t> shape;
   std::vector<char> bytes;
 
-  int64_t numbers() const;                // product of the shape
+  int64_t numbers() const;                 // product of the shape
   std::vector<double> as_doubles() const;  // throws SubjectError: a dtype it does not know
 };
 
-/// As few bytes as hold them exactly: float32 where dtype says so, float64 else.
+/// As few bytes as hold our own engine's numbers exactly: float64 where that is its dtype, float32 for all others.
 WireTensor tensor_of(std::string name, const std::string& dtype, std::vector<int64_t> shape,
                      std::span<const double> numbers);
 
 struct Message {
-  nlohmann::json header;  // without "tensors"
+  nlohmann::json header;  // an object, without "tensors"
   std::vector<WireTensor> tensors = {};
 
+  /// throws SubjectError: no tensor of that name
+  const WireTensor& tensor(const std::string& name) const;
   /// throws SubjectError: no tensor of that name, or of another shape
   const WireTensor& tensor(const std::string& name, const std::vector<int64_t>& shape) const;
 };
@@ -38,15 +40,20 @@ struct Message {
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
+  /// Waits for the next byte. returns whether the stream ended instead. throws SubjectError: nothing came in time
+  virtual bool at_end() = 0;
   /// Exactly n bytes. throws SubjectError: the stream ended, or nothing came in time
   virtual void read(char* to, std::size_t n) = 0;
   virtual void write(const char* from, std::size_t n) = 0;
-  /// At most n bytes that are there already: to show what came instead of a message.
+  /// At most n bytes that are there already, or come at once: to show what came instead of a message.
   virtual std::string read_available(std::size_t n) = 0;
 };
 
-/// throws SubjectError: no message begins here (what does is quoted), a header that is no JSON object or is longer than
-///        16 MiB, tensors of unknown dtype, negative or more than 4 GiB
+/// The first characters of something, in quotes: what cannot be printed as a point, cut after 60.
+std::string in_quotes(const std::string& bytes);
+
+/// throws SubjectError, with an empty place unless the stream gives one: no message begins here (what does is quoted), a
+///        header that is no JSON object or is longer than 16 MiB, tensors of unknown dtype, negative or more than 4 GiB
 Message read_message(ByteStream& stream);
 void write_message(ByteStream& stream, const Message& message);
 

@@ -7,7 +7,7 @@ using Json = nlohmann::json;
 namespace {
 
 const std::vector<std::string> kCommands = {"run",  "plan",     "init",       "verify", "report",  "generate",
-                                            "chat", "tokenize", "detokenize", "logits", "inspect", "synthesize"};
+                                            "chat", "tokenize", "detokenize", "logits", "inspect", "synthesize", "subject"};
 
 }  // namespace
 
