@@ -186,7 +186,9 @@ class Server:
     def op_hello(self, r):
         if r["protocol"] != PROTOCOL:
             raise ArgumentError(f"expected protocol {PROTOCOL}, got {r['protocol']}")
-        return {"protocol": PROTOCOL, **self.subject.hello(r.get("dtype"))}, ()
+        hello = self.subject.hello(r.get("dtype"))
+        self.of_no_slot = [0, hello["model"]["n_kv_head"], hello["model"]["head_dim"]]
+        return {"protocol": PROTOCOL, **hello}, ()
 
     def op_uncached(self, r):
         elapsed, logits = self.timed(self.subject.uncached, r["tokens"], r["first"])
@@ -210,7 +212,11 @@ class Server:
 
     def op_read_slots(self, r):
         keys, values, *positions = self.subject.read_slots(self.cache(r), r["row"], r["layer"])
-        return {"positions": list(positions[0])} if positions else {}, [("keys", pack(keys)), ("values", pack(values))]
+        tensors = {"keys": pack(keys), "values": pack(values)}
+        for name, (dtype, shape, data) in tensors.items():
+            if shape == [0]:  # an empty list knows nothing of heads
+                tensors[name] = dtype, self.of_no_slot, data
+        return {"positions": list(positions[0])} if positions else {}, list(tensors.items())
 
     def op_threads(self, r):
         self.subject.threads(r["threads"])

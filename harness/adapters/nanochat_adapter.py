@@ -133,7 +133,7 @@ class Nanochat(Subject):
             tensor[:, :, cache.get_pos():] = float("nan")
 
     def read_slots(self, cache, row, layer):
-        return tuple(tensor[layer, row, :cache.get_pos()].float() for tensor in self.storage(cache))
+        return [tensor[layer, row, :cache.get_pos()].float() for tensor in self.storage(cache)] or ([], [])
 
     def perturb(self, cache, row, layer, position, tensor, delta):
         self.storage(cache)[tensor == "values"][layer, row, position] += delta

@@ -155,6 +155,8 @@ class Transformers(Subject):
         return keys[:, :, :count], values[:, :, :count], range(n - count, n)
 
     def read_slots(self, held, row, layer):
+        if held.cache.get_seq_length() == 0:  # there are no tensors yet
+            return [], []
         keys, values, positions = self.kept(held, layer)
         return keys[row].transpose(0, 1), values[row].transpose(0, 1), positions
 

@@ -88,10 +88,12 @@ def compare(client, allowed):
         yield "poison", fed(tail, [1] * 6, at=6)
     if "read_slots" in can:
         held = client.new(1, room)
-        fed(held, [5, 1])
-        shape = [6, model["n_kv_head"], model["head_dim"]]
-        last = client.ask("read_slots", cache=held, row=0, layer=model["n_layer"] - 1)
-        yield "slots' shape", 0 if last["keys"][0] == last["values"][0] == shape else None
+        for count in (0, 6):
+            if count:
+                fed(held, [5, 1])
+            last = client.ask("read_slots", cache=held, row=0, layer=model["n_layer"] - 1)
+            shape = [count, model["n_kv_head"], model["head_dim"]]
+            yield f"shape of {count} slots", 0 if last["keys"][0] == last["values"][0] == shape else None
     if "capacity_limit" in can:
         small = client.new(1, 4)
         fed(small, [3])

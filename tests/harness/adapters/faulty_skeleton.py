@@ -123,8 +123,9 @@ def kv_head(real, h):
 def clone(real, cache, rows, capacity):
     copy = real(cache, rows, capacity)
     for to, source in enumerate(rows):
-        if cache.capacity >= capacity:
-            copy.keys[to], copy.values[to] = cache.keys[source], cache.values[source]
+        for slots in cache.keys[source] + cache.values[source]:
+            slots += [[0.0] * (tiny.G * tiny.D)] * (capacity - len(slots))
+        copy.keys[to], copy.values[to] = cache.keys[source], cache.values[source]
     return copy
 
 
