@@ -80,6 +80,8 @@ class LlamaCpp(Subject):
         self.memory = ll.llama_get_memory(self.context)
         self.reference = self.make_context(1)
         self.unused = set(range(args.sequences))
+        # What keys and values are rounded to: flash attention takes them as float16 whatever the cache holds.
+        self.rounding = "float16" if args.kv == "f16" or args.flash_attn == "on" else "float32"
 
     def make_context(self, sequences):
         params = ll.llama_context_default_params()
@@ -99,7 +101,7 @@ class LlamaCpp(Subject):
         n = {name: getattr(ll, "llama_model_" + name)(self.model) for name in ("n_layer", "n_head", "n_head_kv", "n_embd", "n_ctx_train")}
         return {
             "name": f"llama.cpp (llama-cpp-python {ll.__version__}), {self.args.kv} cache, flash attention {self.args.flash_attn}",
-            "dtype": "float32", "device": "cpu", "threads": self.args.threads,
+            "dtype": self.rounding, "device": "cpu", "threads": self.args.threads,
             # No max_positions: positions are numbers, and what runs out are the context's slots. No windows: the calls do not tell
             # which layers slide.
             "model": {"vocab_size": self.vocab, "n_layer": n["n_layer"], "n_head": n["n_head"], "n_kv_head": n["n_head_kv"],

