@@ -3,15 +3,19 @@
 #include <fmt/ranges.h>
 
 #include <cstdio>
+#include <functional>
 
 #include "engine/error.h"
 #include "harness/cli/command.h"
 #include "harness/cli/model_flags.h"
 #include "harness/cli/progress_line.h"
+#include "harness/measure/pace.h"
 #include "harness/report/verification.h"
+#include "harness/subject/message.h"
 #include "harness/verify/faults/planted_engine.h"
 #include "harness/verify/faults/self_test.h"
 #include "harness/verify/scenarios/scenario.h"
+#include "harness/verify/verdict/foreign_engine.h"
 #include "harness/verify/verdict/own_engine.h"
 #include "harness/verify/verdict/sweeps.h"
 #include "harness/verify/verdict/verify_json.h"
@@ -30,7 +34,18 @@ void declare(CLI::App& app) {
   add_toggle(app, "--list-faults", "List the faults, and whether this model can show them");
   add_value(app, "--sweeps", "N", "Verify N times on consecutive seeds and count the alarms; needs --log");
   add_value(app, "--log", "FILE", "Where --sweeps appends a line after each; a run cut short goes on where it was");
-  add_toggle(app, "--self-test", "Plant every fault in made-up models and count what was found; no model flag but --threads");
+  add_value(
+      app, "--subject", "COMMAND",
+      "Verify the engine that this command runs as a child process: harness/adapters/PROTOCOL.md. Model flags then "
+      "name the checkpoint that it runs");
+  add_value(
+      app, "--reference", "own|engine|both",
+      "What a subject is held against: its own uncached path, our engine, or both, which is the default with model "
+      "flags");
+  add_value(app, "--subject-timeout", "SECONDS",
+            "How long a subject may take for one answer; default 30, for its start 300");
+  add_toggle(app, "--self-test",
+             "Plant every fault in made-up models and count what was found; no model flag but --threads");
   add_model_flags(app);
 }
 
@@ -95,6 +110,28 @@ const Fault& fault_meant(const std::string& name) {
                                   suggestion(name, known, "kvproof verify --list-faults [model flags] lists them")));
 }
 
+/// Runs it, prints it, and adds what only the command line knows.
+ExitCode verify_and_report(Call& call, const VerifyTarget& target, const VerifyOptions& options,
+                           const std::function<Json()>& more) {
+  ProgressLine progress;
+  VerifyOptions told = options;
+  told.progress = [&](const std::string& stage, int64_t done, int64_t total) {
+    progress.show(total > 0 ? fmt::format("[{}/{}] {}", done, total, stage) : stage);
+  };
+  VerifyReport report = verify(target, told);
+  progress.clear();
+
+  Json document = verify_json(report);
+  document.update(more());
+  const ExitCode code = code_of(report.verdict);
+  document["exit_code"] = static_cast<int>(code);
+  const auto& first = report.first_divergence ? report.first_divergence : report.latent_divergence;
+  document["reproduce"] = first ? Json(again(call, first->scenario)) : Json(nullptr);
+  call.console.document(document);
+  call.console.text(render_verification(document, Console::colour_on_stdout(), Console::width()));
+  return code;
+}
+
 ExitCode verify_model(Call& call, const VerifyOptions& options) {
   const auto planted = call.arguments.text("--plant");
   const Fault* fault = planted ? &fault_meant(*planted) : nullptr;
@@ -104,24 +141,67 @@ ExitCode verify_model(Call& call, const VerifyOptions& options) {
   std::optional<PlantedEngine> plant;
   if (fault) plant.emplace(*fault, engine, fault_context(*session.model, session.tokenizer.has_value()));
 
-  ProgressLine progress;
-  VerifyOptions told = options;
-  told.progress = [&](const std::string& stage, int64_t done, int64_t total) {
-    progress.show(total > 0 ? fmt::format("[{}/{}] {}", done, total, stage) : stage);
-  };
-  VerifyReport report = verify(engine.target(), told);
-  progress.clear();
+  return verify_and_report(call, engine.target(), options, [&] {
+    return Json{{"checkpoint", session.checkpoint.name}, {"planted", planted ? Json(*planted) : Json(nullptr)},
+                {"command", nullptr},
+                {"protocol", nullptr}};
+  });
+}
 
-  Json document = verify_json(report);
-  document["checkpoint"] = session.checkpoint.name;
-  document["planted"] = planted ? Json(*planted) : Json(nullptr);
-  const ExitCode code = code_of(report.verdict);
-  document["exit_code"] = static_cast<int>(code);
-  document["reproduce"] =
-      report.first_divergence ? Json(again(call, report.first_divergence->scenario)) : Json(nullptr);
-  call.console.document(document);
-  call.console.text(render_verification(document, Console::colour_on_stdout(), Console::width()));
-  return code;
+// --- somebody else's engine -----------------------------------------------------------------------------------------------
+
+bool names_a_model(const Arguments& arguments) {
+  for (const char* flag : {"--base-dir", "--source", "--tag", "--step", "--synthetic"})
+    if (arguments.given(flag)) return true;
+  return false;
+}
+
+Reference read_reference(const Arguments& arguments, bool has_model) {
+  const auto word = arguments.word("--reference", {"own", "engine", "both"});
+  if (!word) return has_model ? Reference::both : Reference::own;
+  if (!has_model && word != "own")
+    throw ArgumentError("--reference",
+                        *word + " needs the checkpoint that the subject runs; give its model flags (--base-dir …)");
+  return word == "own" ? Reference::own : word == "engine" ? Reference::engine : Reference::both;
+}
+
+/// What the protocol costs; nulls where the subject does not answer ping.
+Json protocol_json(ForeignEngine& engine) {
+  Json out = {{"name", kProtocol}, {"call_ns", nullptr}, {"step_ns", nullptr}, {"payload_bytes", nullptr}};
+  try {
+    const ProtocolCost cost = engine.tested().measure_protocol();
+    out.update({{"call_ns", cost.call_ns}, {"step_ns", cost.step_ns}, {"payload_bytes", cost.payload_bytes}});
+  } catch (const SubjectError&) {
+  }
+  return out;
+}
+
+ExitCode verify_subject(Call& call, const VerifyOptions& options) {
+  const Arguments& arguments = call.arguments;
+  const bool has_model = names_a_model(arguments);
+  const Reference reference = read_reference(arguments, has_model);
+  const ModelFlags flags = read_model_flags(arguments);
+  ChildOptions child;
+  child.command = arguments.required("--subject", "a command");
+  child.answer_seconds = arguments.number("--subject-timeout", 0.1).value_or(child.answer_seconds);
+  if (arguments.given("--dtype") && flags.options.dtype != "auto") child.dtype = flags.options.dtype;
+  std::optional<Checkpoint> checkpoint;
+  if (has_model) checkpoint = open_checkpoint(flags, call.console);
+
+  ForeignEngine engine(child, checkpoint ? &*checkpoint : nullptr, flags.overrides, reference);
+  if (flags.threads > 0 && !engine.tested().use_threads(flags.threads))
+    throw ArgumentError("--threads", "this subject does not change its number of threads; leave the flag out");
+  VerifyTarget target = engine.target();
+  MachineProbe probe;
+  target.slowness = slowness_of(engine.tested(), probe);
+  Json protocol = protocol_json(engine);
+  return verify_and_report(call, target, options, [&] {
+    protocol["restarts"] = engine.restarts();
+    return Json{{"checkpoint", checkpoint ? Json(checkpoint->name) : Json(nullptr)},
+                {"planted", nullptr},
+                {"command", child.command},
+                {"protocol", protocol}};
+  });
 }
 
 constexpr int64_t kMostSweeps = 1'000'000;
@@ -188,12 +268,17 @@ ExitCode run(Call& call) {
   refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"},
                   "a list runs nothing");
   refuse_together(arguments, "--sweeps", {"--only", "--plant"}, "sweeps are whole verifications of what is there");
+  refuse_together(arguments, "--subject", {"--plant", "--list-faults", "--sweeps", "--self-test", "--device"},
+                  "that is for our own engine");
+  for (const char* flag : {"--reference", "--subject-timeout"})
+    if (arguments.given(flag) && !arguments.given("--subject")) throw ArgumentError(flag, "is for --subject");
   if (arguments.given("--log") && !arguments.given("--sweeps"))
     throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");
   if (arguments.given("--self-test")) return self_test(call);
   if (arguments.given("--list-faults")) return list_faults(call);
   if (arguments.given("--sweeps")) return sweep(call, read_options(arguments));
-  return verify_model(call, read_options(arguments));
+  const VerifyOptions options = read_options(arguments);
+  return arguments.given("--subject") ? verify_subject(call, options) : verify_model(call, options);
 }
 
 }  // namespace

@@ -15,11 +15,16 @@ namespace kvproof {
 struct CheckpointSpec {
   std::string name;
   std::string place;                     // file:line:column, for errors seen later
+  std::optional<std::string> subject;    // the command of somebody else's engine
+  std::optional<std::string> reference;  // own | engine | both; only with subject
   std::optional<std::string> synthetic;  // "d12" or "d4,vocab_size=2048": then nothing below but architecture
   std::filesystem::path base_dir;        // absolute; relative paths in a file are relative to that file
   std::optional<std::string> source, tag;
   std::optional<int64_t> step;
   std::map<std::string, std::string> architecture;
+
+  /// Whether there are weights for our engine; a subject may stand alone.
+  bool has_checkpoint() const { return synthetic || !base_dir.empty(); }
 };
 
 enum class PromptKind { chat, text, tokens, file, synthetic };

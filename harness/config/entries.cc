@@ -63,11 +63,22 @@ std::optional<T> optional_of(const Json& map, const char* key) {
   return map.contains(key) && !map[key].is_null() ? std::optional(map[key].get<T>()) : std::nullopt;
 }
 
+void check_reference(const CheckpointSpec& spec, const Tree& tree, const std::string& path) {
+  const Tree* child = tree.find({"reference"});
+  if (!child) return;
+  if (!spec.subject) fail(child->key_place, join(path, "reference"), "is for a subject, and none is given");
+  if (!spec.has_checkpoint() && spec.reference != "own")
+    fail(child->place, join(path, "reference"),
+         fmt::format("{} needs the checkpoint that the subject runs; add base_dir", *spec.reference));
+}
+
 CheckpointSpec checkpoint_of(const Json& given, const Tree& tree, const std::string& path,
                              const std::filesystem::path& file) {
   CheckpointSpec spec;
   spec.name = given.value("name", "");
   spec.place = tree.place;
+  spec.subject = optional_of<std::string>(given, "subject");
+  spec.reference = optional_of<std::string>(given, "reference");
   spec.synthetic = optional_of<std::string>(given, "synthetic");
   spec.source = optional_of<std::string>(given, "source");
   spec.tag = optional_of<std::string>(given, "tag");
@@ -78,9 +89,15 @@ CheckpointSpec checkpoint_of(const Json& given, const Tree& tree, const std::str
         fail(child->key_place, join(path, key), "a synthetic checkpoint has none; remove it, or give base_dir instead");
       }
     }
-  } else {
+  } else if (given.contains("base_dir")) {
     spec.base_dir = resolve_path(given["base_dir"], file);
+  } else {  // a subject alone
+    for (const char* key : {"source", "tag", "step", "architecture"}) {
+      if (const Tree* child = tree.find({key}))
+        fail(child->key_place, join(path, key), "is of a checkpoint, and only a subject is given; add base_dir");
+    }
   }
+  check_reference(spec, tree, path);
   if (given.contains("architecture")) {
     for (const auto& [key, value] : given["architecture"].items()) spec.architecture[key] = value;
   }
@@ -125,6 +142,7 @@ void read_entries(Config& config, const Json& given, const Tree& root, bool leng
   }
   name_all(config.checkpoints, "checkpoints", root, [&](const CheckpointSpec& spec, std::size_t i) {
     if (spec.synthetic) return spec.synthetic->substr(0, spec.synthetic->find(','));
+    if (!spec.has_checkpoint()) return fmt::format("subject{}", i + 1);
     // The folder's name as written: what "." and ".." stand for differs from machine to machine.
     std::filesystem::path written = given["checkpoints"][i]["base_dir"].get<std::string>();
     if (!written.has_filename()) written = written.parent_path();

@@ -99,6 +99,11 @@ Field checkpoints() {
                  text("name", "in the cases' names; else made from base_dir or synthetic"),
                  text("base_dir", "nanochat's base directory, relative to this file"),
                  text("synthetic", "random weights of a shape instead: d12, or d4,vocab_size=2048"),
+                 text("subject",
+                      "the command of an engine that speaks the adapter protocol; alone, or beside the "
+                      "checkpoint that it runs"),
+                 word("reference", {"own", "engine", "both"},
+                      "what a subject is held against; both where there is a checkpoint"),
                  word("source", {"base", "mid", "sft", "rl"}, "else the only one there, else sft, rl, mid, base"),
                  text("tag", "the folder of the source, as d4; else the largest"),
                  optional("null", integer("step", 0, 999'999'999, "else the last")),
@@ -106,6 +111,7 @@ Field checkpoints() {
              },
              "a model");
   entry.exactly_one = {"base_dir", "synthetic"};
+  entry.instead = "subject";
   return list_of("checkpoints", std::move(entry), "the models");
 }
 

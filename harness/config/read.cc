@@ -166,9 +166,11 @@ Json read_map(const Field& field, const Tree& tree, const std::string& path) {
   for (const std::string& key : field.exactly_one) {
     if (values.contains(key)) given.push_back(key);
   }
-  if (!field.exactly_one.empty() && given.size() != 1) {
+  const bool stands_alone = given.empty() && !field.instead.empty() && values.contains(field.instead);
+  if (!field.exactly_one.empty() && given.size() != 1 && !stands_alone) {
     fail(tree.place, path,
-         fmt::format("needs exactly one of {}; got {}", fmt::join(field.exactly_one, ", "),
+         fmt::format("needs exactly one of {}{}; got {}", fmt::join(field.exactly_one, ", "),
+                     field.instead.empty() ? "" : fmt::format(", or {} alone", field.instead),
                      given.empty() ? "none" : fmt::format("{}", fmt::join(given, " and "))));
   }
   return values;

@@ -21,6 +21,11 @@ Json or_null(const std::optional<T>& value) {
 
 Json checkpoint_json(const Json& given, const CheckpointSpec& spec) {
   Json json = {{"name", spec.name}};
+  if (spec.subject) {
+    json["subject"] = *spec.subject;
+    json["reference"] = spec.reference.value_or(spec.has_checkpoint() ? "both" : "own");
+  }
+  if (!spec.has_checkpoint()) return json;
   if (spec.synthetic) {
     json["synthetic"] = *spec.synthetic;
   } else {

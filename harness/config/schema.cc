@@ -93,7 +93,11 @@ class SchemaWriter {
                  {"properties", properties},
                  {"additionalProperties", false}};
     if (!field.required.empty()) json["required"] = field.required;
-    for (const std::string& key : field.exactly_one) json["oneOf"].push_back({{"required", Json::array({key})}});
+    Json any = Json::array();
+    for (const std::string& key : field.exactly_one) any.push_back({{"required", Json::array({key})}});
+    if (!any.empty()) json["oneOf"] = any;
+    if (!field.instead.empty())
+      json["oneOf"].push_back({{"required", Json::array({field.instead})}, {"not", {{"anyOf", any}}}});
     return json;
   }
 

@@ -45,9 +45,17 @@ Json or_null(const std::optional<T>& value) {
 }
 
 Json sample_json(const Sample& s) {
-  return {{"repetition", s.repetition}, {"order", s.order},           {"e2e_ns", s.e2e_ns},
-          {"ttft_ns", s.ttft_ns},       {"prefill_ns", s.prefill_ns}, {"sampling_ns", s.sampling_ns},
-          {"itl_ns", s.itl_ns},         {"cpu_ns", s.cpu_ns},         {"context_switches", s.context_switches}};
+  return {{"repetition", s.repetition},
+          {"order", s.order},
+          {"e2e_ns", s.e2e_ns},
+          {"ttft_ns", s.ttft_ns},
+          {"prefill_ns", s.prefill_ns},
+          {"sampling_ns", s.sampling_ns},
+          {"itl_ns", s.itl_ns},
+          {"cpu_ns", or_null(s.cpu_ns)},
+          {"context_switches", or_null(s.context_switches)},
+          {"own_prefill_ns", or_null(s.own_prefill_ns)},
+          {"own_decode_ns", or_null(s.own_decode_ns)}};
 }
 
 Json samples_json(const std::vector<Sample>& samples) {
@@ -79,6 +87,8 @@ Json metrics_json(const PathMetrics& m) {
   put_summary(out, "decode_tok_per_s", m.decode_tok_per_s, number);
   put_summary(out, "decode_tok_per_s_without_sampling", m.decode_tok_per_s_without_sampling, number);
   put_summary(out, "output_tok_per_s", m.output_tok_per_s, number);
+  put_summary(out, "own_prefill_ns", m.own_prefill_ns, ns);
+  put_summary(out, "own_tpot_ns", m.own_tpot_ns, ns);
   out["itl_ns"] = percentiles_json(m.itl_ns);
   return out;
 }
@@ -186,6 +196,20 @@ Json settings_json(const CaseFacts& f) {
           {"naive", {{"logits", f.cell.naive.logits}}}};
 }
 
+Json work_json(const CaseFacts& f, int64_t prompt) {
+  if (!f.config) {
+    Json out = {{"work_ratio", work_ratio(f.measurement)}};
+    for (const char* key : {"ceiling", "weight_bytes_read", "kv_bytes_per_token"})
+      put_null(out, key, "the subject's weights are not known here");
+    return out;
+  }
+  const Work work = work_of(*f.config, bytes_of(f.subject.dtype), f.cell.naive.logits == "all", prompt, f.measurement);
+  return {{"work_ratio", work.work_ratio},
+          {"ceiling", work.ceiling},
+          {"weight_bytes_read", work.weight_bytes_read},
+          {"kv_bytes_per_token", work.kv_bytes_per_token}};
+}
+
 Json prompt_json(const Prompt& prompt) {
   Json out = {{"name", prompt.name}, {"kind", to_string(prompt.kind)}};
   if (prompt.kind == PromptKind::tokens || prompt.kind == PromptKind::synthetic) {
@@ -214,11 +238,7 @@ Json case_json(const CaseFacts& f) {
   out["verification"] = case_verification_json(f.verification);
   out["paths"] = {{"naive", path_json(m.naive, f.tokenizer)}, {"engine", path_json(m.engine, f.tokenizer)}};
   out["speedup"] = speedup_json(speedup(m, f.agreement, f.verification));
-  const Work work = work_of(f.config, bytes_of(f.subject.dtype), f.cell.naive.logits == "all", prompt, m);
-  out["work"] = {{"work_ratio", work.work_ratio},
-                 {"ceiling", work.ceiling},
-                 {"weight_bytes_read", work.weight_bytes_read},
-                 {"kv_bytes_per_token", work.kv_bytes_per_token}};
+  out["work"] = work_json(f, prompt);
   return out;
 }
 

@@ -20,8 +20,8 @@ struct CaseFacts {
   const Case& cell;
   const std::string& checkpoint;  // its name in the config
   const Prompt& prompt;
-  const GenerationRequest& request;  // as both paths got it
-  const GptConfig& config;
+  const GenerationRequest& request;      // as both paths got it
+  const GptConfig* config = nullptr;     // null: nothing is known of what a forward costs
   const Tokenizer* tokenizer = nullptr;  // null: every text is null
   const SubjectInfo& subject;
   const CaseMeasurement& measurement;

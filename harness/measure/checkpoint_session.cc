@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/checkpoint/safetensors.h"
 #include "engine/model/cost_model.h"
 #include "harness/error.h"
 
@@ -35,23 +36,26 @@ std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   if (dir.empty()) return std::nullopt;
   Tokenizer tokenizer = Tokenizer::load(dir);
   if (tokenizer.vocab_size() != checkpoint.dims.vocab_size) {
-    throw TokenizerError(dir.string(),
+    const bool is_file = checkpoint.location.layout == Layout::huggingface;
+    throw TokenizerError((is_file ? Tokenizer::file_in(dir) : dir).string(),
                          fmt::format("holds {} tokens, the checkpoint's vocab_size is {}; put the tokenizer it was "
-                                     "trained with beside it, or move this folder away to run on token ids",
-                                     tokenizer.vocab_size(), checkpoint.dims.vocab_size));
+                                     "trained with beside it, or move this {} away to run on token ids",
+                                     tokenizer.vocab_size(), checkpoint.dims.vocab_size, is_file ? "file" : "folder"));
   }
   return tokenizer;
 }
 
 CheckpointSession open_session(const CheckpointSpec& spec) {
-  CheckpointSession session{open_checkpoint(spec), std::nullopt};
-  session.tokenizer = open_tokenizer(session.checkpoint);
+  CheckpointSession session;
+  if (!spec.has_checkpoint()) return session;
+  session.checkpoint = open_checkpoint(spec);
+  session.tokenizer = open_tokenizer(*session.checkpoint);
   return session;
 }
 
 ModelOptions model_options(const RunSpec& run) { return resolve_model_options({run.backend, run.dtype, run.device}); }
 
-GenerationRequest request_of(const Case& cell, const Prompt& prompt, const Tokenizer* tokenizer) {
+GenerationRequest request_of(const Case& cell, const Prompt& prompt, bool tools) {
   GenerationRequest request;
   request.prompt = prompt.tokens;
   request.max_tokens = cell.sampler.max_tokens;
@@ -59,17 +63,34 @@ GenerationRequest request_of(const Case& cell, const Prompt& prompt, const Token
   request.sampler = {cell.sampler.temperature, cell.sampler.top_k, cell.sampler.seed,
                      cell.sampler.mode == "nanochat" ? SamplerMode::nanochat : SamplerMode::per_row};
   request.stop = stops(cell.sampler, prompt.kind);
-  request.tools = cell.sampler.tools && tokenizer != nullptr;
+  request.tools = cell.sampler.tools && tools;
   return request;
 }
 
+namespace {
+
+/// A subject alone: nothing is known of its weights.
+Json unknown_checkpoint(const CheckpointSpec& spec) {
+  Json out = {{"name", spec.name}, {"subject", *spec.subject}};
+  for (const char* key : {"path", "source", "tag", "step", "val_bpb", "generation", "reason"}) out[key] = nullptr;
+  out["ambiguities"] = out["guesses"] = Json::array();
+  for (const char* key : {"xxh128", "tokenizer_xxh128", "dims", "parameters"}) out[key] = nullptr;
+  return out;
+}
+
+}  // namespace
+
 Json checkpoint_json(const CheckpointSpec& spec, const CheckpointSession& session) {
-  const Checkpoint& c = session.checkpoint;
-  Json out = {{"name", spec.name}};
+  if (!session.checkpoint) return unknown_checkpoint(spec);
+  const Checkpoint& c = *session.checkpoint;
+  Json out = {{"name", spec.name}, {"subject", spec.subject ? Json(*spec.subject) : Json(nullptr)}};
   if (spec.synthetic) {
     for (const char* key : {"path", "source"}) out[key] = nullptr;
     out["tag"] = *spec.synthetic;
     out["step"] = nullptr;
+  } else if (c.location.layout == Layout::huggingface) {
+    out["path"] = c.location.model_file.string();
+    out["source"] = out["tag"] = out["step"] = nullptr;
   } else {
     out["path"] = c.location.model_file.string();
     out["source"] = c.location.source;
@@ -84,7 +105,12 @@ Json checkpoint_json(const CheckpointSpec& spec, const CheckpointSession& sessio
   out["guesses"] = c.location.guesses;
   out["xxh128"] = out["tokenizer_xxh128"] = nullptr;
   if (!spec.synthetic) out["xxh128"] = xxh128_of_file(c.location.model_file);
-  if (session.tokenizer) out["tokenizer_xxh128"] = xxh128_of_file(c.location.tokenizer_dir / "tokenizer.pkl");
+  if (c.location.is_sharded()) {  // an index has no weights in it
+    out["shards"] = Json::array();
+    for (const auto& shard : shards_of(c.location.model_file))
+      out["shards"].push_back({{"path", shard.string()}, {"xxh128", xxh128_of_file(shard)}});
+  }
+  if (session.tokenizer) out["tokenizer_xxh128"] = xxh128_of_file(Tokenizer::file_in(c.location.tokenizer_dir));
   out["dims"] = dims_json(c.dims);
   out["parameters"] = count_parameters(GptConfig(c.dims, c.architecture)).total;
   return out;

@@ -14,8 +14,8 @@
 namespace kvproof {
 
 struct CheckpointSession {
-  Checkpoint checkpoint;
-  std::optional<Tokenizer> tokenizer;  // absent: the base directory has none
+  std::optional<Checkpoint> checkpoint;  // absent: a subject alone
+  std::optional<Tokenizer> tokenizer;    // absent: there is no base directory, or it has none
 
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
@@ -32,8 +32,8 @@ CheckpointSession open_session(const CheckpointSpec& spec);
 /// The options of a case's model, nothing "auto". throws ArgumentError
 ModelOptions model_options(const RunSpec& run);
 
-/// What both paths are asked in a case: prompt, sampler, stop rule, tools where there is a tokenizer.
-GenerationRequest request_of(const Case& cell, const Prompt& prompt, const Tokenizer* tokenizer);
+/// What both paths are asked in a case: prompt, sampler, stop rule, tools where they work.
+GenerationRequest request_of(const Case& cell, const Prompt& prompt, bool tools);
 
 /// The record's entry of an opened checkpoint.
 /// throws RecordError: a file can no longer be read

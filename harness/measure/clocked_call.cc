@@ -9,7 +9,8 @@ namespace {
 /// Reads the clock before it does anything else, so that its own book-keeping falls into the next gap.
 class ClockedObserver final : public GenerationObserver {
  public:
-  ClockedObserver(const GenerationRequest& request, Probe& probe) : probe_(probe), streams_(request.num_samples) {
+  ClockedObserver(const Subject& subject, const GenerationRequest& request, Probe& probe)
+      : subject_(subject), probe_(probe), streams_(request.num_samples) {
     const auto steps = static_cast<std::size_t>(request.max_tokens.value_or(0));
     step_at_.reserve(steps);
     for (TokenStream& stream : streams_) {
@@ -20,9 +21,13 @@ class ClockedObserver final : public GenerationObserver {
 
   void on_forward(int64_t positions) override {
     forward_at_ = probe_.now_ns();
+    const std::optional<int64_t> own = subject_.own_forward_ns();
     if (positions_ == 0) {
       first_forward_at_ = forward_at_;
       prefill_positions_ = positions;
+      own_prefill_ns_ = own;
+    } else {
+      own_decode_ns_ += own.value_or(0);
     }
     positions_ += positions;
   }
@@ -46,13 +51,20 @@ class ClockedObserver final : public GenerationObserver {
     sample.prefill_ns = first_forward_at_ - start;
     sample.sampling_ns = sampling_ns_;
     for (std::size_t i = 1; i < step_at_.size(); ++i) sample.itl_ns.push_back(step_at_[i] - step_at_[i - 1]);
+    if (own_prefill_ns_) {
+      sample.own_prefill_ns = own_prefill_ns_;
+      sample.own_decode_ns = own_decode_ns_;
+    }
     call.streams = std::move(streams_);
     call.prefill_positions = prefill_positions_;
     call.observed_forwards = positions_;
   }
 
  private:
+  const Subject& subject_;
   Probe& probe_;
+  std::optional<int64_t> own_prefill_ns_;
+  int64_t own_decode_ns_ = 0;
   std::vector<TokenStream> streams_;
   std::vector<int64_t> step_at_;
   int64_t forward_at_ = 0, first_forward_at_ = 0, sampling_ns_ = 0, positions_ = 0, prefill_positions_ = 0;
@@ -63,12 +75,14 @@ class ClockedObserver final : public GenerationObserver {
 int64_t Sample::decode_ns() const { return std::accumulate(itl_ns.begin(), itl_ns.end(), int64_t{0}); }
 
 ClockedCall clocked_call(Subject& subject, Path path, const GenerationRequest& request, Probe& probe) {
-  ClockedObserver observer(request, probe);
+  ClockedObserver observer(subject, request, probe);
   ClockedCall call;
   const int64_t cpu = probe.cpu_ns(), switches = probe.context_switches(), start = probe.now_ns();
   call.result = subject.generate(path, request, &observer);
-  call.sample.cpu_ns = probe.cpu_ns() - cpu;
-  call.sample.context_switches = probe.context_switches() - switches;
+  if (probe.sees_engine()) {
+    call.sample.cpu_ns = probe.cpu_ns() - cpu;
+    call.sample.context_switches = probe.context_switches() - switches;
+  }
   observer.fill(call, start);
   return call;
 }

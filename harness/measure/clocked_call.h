@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "harness/measure/probe.h"
@@ -19,7 +20,9 @@ struct Sample {
   int64_t prefill_ns = 0;   // to the end of the first forward
   int64_t sampling_ns = 0;  // from the end of each forward to its token, summed; the first token's is ttft - prefill
   std::vector<int64_t> itl_ns;  // gaps between consecutive steps; gap i ends with the token at depth P + i + 1
-  int64_t cpu_ns = 0, context_switches = 0;  // of the whole call, the return included
+  std::optional<int64_t> cpu_ns, context_switches;  // of the whole call, the return included; absent: not ours to see
+  std::optional<int64_t> own_prefill_ns;  // of the first forward by the engine's own clock; absent: it has none
+  std::optional<int64_t> own_decode_ns;   // of all later forwards, summed
 
   int64_t decode_ns() const;  // sum of the gaps
   int64_t decode_sampling_ns() const { return sampling_ns - (ttft_ns - prefill_ns); }

@@ -19,7 +19,8 @@ namespace kvproof {
 struct PathMetrics {
   Fact<Summary> e2e_ns, ttft_ns, prefill_ns, tpot_ns;
   Fact<Summary> prefill_tok_per_s, decode_tok_per_s, decode_tok_per_s_without_sampling, output_tok_per_s;
-  std::vector<double> itl_ns;  // of all repetitions together
+  Fact<Summary> own_prefill_ns, own_tpot_ns;  // by the engine's own clock
+  std::vector<double> itl_ns;                 // of all repetitions together
 };
 
 /// At least one sample. Rates count the tokens that rows really produced, terminal ones included.
@@ -43,6 +44,9 @@ struct Work {
   double ceiling = 0;     // FLOPs, naive / engine: attention and logits included
   int64_t weight_bytes_read = 0, kv_bytes_per_token = 0;
 };
+
+/// Token forwards, naive / engine.
+double work_ratio(const CaseMeasurement& measurement);
 
 /// prompt  P; the rows are as long as the engine's streams
 Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt,

@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "engine/model/cost_model.h"
 #include "harness/measure/checkpoint_session.h"
+#include "harness/measure/group_engine.h"
 #include "harness/measure/grouping.h"
 #include "harness/measure/metrics.h"
 #include "harness/measure/repetitions.h"
@@ -45,14 +46,14 @@ void check_capacity(const Case& cell, int64_t prompt, int64_t rotary_len) {
 
 }  // namespace
 
-ForwardRate calibrate(const Model& model, Probe& probe) {
-  const auto subject = make_in_process_subject(model, nullptr);
-  const int64_t prompt = std::min(kCalibrationPrompt, model.config().rotary_len() - kCalibrationSteps);
+ForwardRate calibrate(Subject& subject, const GptConfig& config, Probe& probe) {
+  const SubjectInfo info = subject.info();
+  const int64_t prompt = std::min(kCalibrationPrompt, info.rotary_len - kCalibrationSteps);
   std::vector<TokenId> tokens;
-  for (int64_t i = 0; i < prompt; ++i) tokens.push_back(static_cast<TokenId>(i % model.config().vocab_size));
+  for (int64_t i = 0; i < prompt; ++i) tokens.push_back(static_cast<TokenId>(i % info.vocab_size));
   Fastest prefill, step;
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const auto cache = subject->new_cache(1, prompt + kCalibrationSteps);
+    const auto cache = subject.new_cache(1, prompt + kCalibrationSteps);
     int64_t before = probe.now_ns();
     cache->forward(TokenBatch::single(tokens), LogitsAt::last);
     prefill.add(probe.now_ns() - before);
@@ -62,7 +63,7 @@ ForwardRate calibrate(const Model& model, Probe& probe) {
       step.add(probe.now_ns() - before);
     }
   }
-  const double flops = flops_of_forward(model.config(), 0, prompt, false);
+  const double flops = flops_of_forward(config, 0, prompt, false);
   const double beyond = prefill.seconds() - step.seconds();
   // Where 64 tokens cost no more than one, the whole prefill is the only rate there is.
   return {0, step.seconds(), flops / (beyond > 0 ? beyond : prefill.seconds())};
@@ -101,7 +102,7 @@ PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& con
 namespace {
 
 /// The verified cases share the verification of their group by the time that each takes to measure.
-void add_verification(const LoadedConfig& config, const CaseGroup& group, const Model& model,
+void add_verification(const LoadedConfig& config, const CaseGroup& group, const SubjectInfo& info,
                       std::vector<PlannedCase>& planned) {
   double measured_s = 0, verified_s = 0;
   std::vector<const Case*> cases;
@@ -112,7 +113,6 @@ void add_verification(const LoadedConfig& config, const CaseGroup& group, const 
   }
   const auto depth = deepest(cases);
   if (!depth) return;
-  const SubjectInfo info = make_in_process_subject(model, nullptr)->info();
   const double seconds = estimated_verification_s(info, *depth, measured_s);
   for (const std::size_t index : group.cases) {
     if (config.cases[index].run.verify != "off")
@@ -127,25 +127,27 @@ std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
   MachineProbe probe;
   ThreadScope threads;
   for (const std::size_t checkpoint : used_checkpoints(config)) {
-    const CheckpointSession session = open_session(config.config.checkpoints[checkpoint]);
+    const CheckpointSpec& spec = config.config.checkpoints[checkpoint];
+    const CheckpointSession session = open_session(spec);
     for (const CaseGroup& group : group_cases(config, checkpoint)) {
-      const ModelOptions options = model_options(group.run);
       threads.use(group.run.threads);
       const int64_t before = probe.now_ns();
-      const auto model = make_model(session.checkpoint, options);
+      const auto engine = open_group_engine(spec, session, group.run, {});
       const double load_s = 1e-9 * static_cast<double>(probe.now_ns() - before);
-      ForwardRate rate = calibrate(*model, probe);
+      Subject& subject = engine->subject(LogitsAt::last);
+      const SubjectInfo info = subject.info();
+      ForwardRate rate = calibrate(subject, engine->config(), probe);
       rate.load_s = load_s;  // the group's first case pays for it
       for (const std::size_t index : group.cases) {
         const Case& cell = config.cases[index];
         const Prompt prompt =
-            resolve_prompt(config.config.prompts[cell.prompt], session.tokenizer_or_null(), model->config().vocab_size);
+            resolve_prompt(config.config.prompts[cell.prompt], session.tokenizer_or_null(), info.vocab_size);
         const auto length = static_cast<int64_t>(prompt.tokens.size());
-        check_capacity(cell, length, model->config().rotary_len());
-        planned[index] = estimate_case(cell, length, model->config(), rate);
+        check_capacity(cell, length, info.rotary_len);
+        planned[index] = estimate_case(cell, length, engine->config(), rate);
         rate.load_s = 0;
       }
-      add_verification(config, group, *model, planned);
+      add_verification(config, group, info, planned);
     }
   }
   return planned;

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "engine/model/gpt_config.h"
-#include "engine/model/model.h"
 #include "harness/config/config.h"
 #include "harness/measure/probe.h"
+#include "harness/subject/subject.h"
 
 namespace kvproof {
 
@@ -37,7 +37,8 @@ struct ForwardRate {
 };
 
 /// Times a prefill and some decode steps, the best of a few each.
-ForwardRate calibrate(const Model& model, Probe& probe);
+/// config  whose FLOPs the rate is in
+ForwardRate calibrate(Subject& subject, const GptConfig& config, Probe& probe);
 
 /// The case's cost by the cost model at these rates, without the verification of its group.
 PlannedCase estimate_case(const Case& cell, int64_t prompt_tokens, const GptConfig& config, const ForwardRate& rate);

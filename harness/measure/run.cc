@@ -9,6 +9,7 @@
 #include "harness/measure/build_record.h"
 #include "harness/measure/case_record.h"
 #include "harness/measure/checkpoint_session.h"
+#include "harness/measure/group_engine.h"
 #include "harness/measure/grouping.h"
 #include "harness/measure/probe.h"
 #include "harness/measure/repetitions.h"
@@ -31,7 +32,7 @@ struct Measured {
   std::size_t index = 0, number = 0;  // in the config; in the order of the run
   Prompt prompt;
   GenerationRequest request;
-  std::unique_ptr<Subject> subject;
+  Subject* subject = nullptr;
   CaseMeasurement measurement;
   double seconds = 0;  // that measuring took, warm-up included
 };
@@ -70,18 +71,18 @@ class ConfigRun {
       for (const CaseGroup& group : groups) fail_all(group.cases);
       return;
     }
-    const auto unclear = checkpoint_warnings(spec.name, session->checkpoint.inference);
-    checkpoint_warnings_.insert(checkpoint_warnings_.end(), unclear.begin(), unclear.end());
+    if (session->checkpoint) {
+      const auto unclear = checkpoint_warnings(spec.name, session->checkpoint->inference);
+      checkpoint_warnings_.insert(checkpoint_warnings_.end(), unclear.begin(), unclear.end());
+    }
     for (const CaseGroup& group : groups) run_group(*session, group);
   }
 
   void run_group(const CheckpointSession& session, const CaseGroup& group) {
-    std::unique_ptr<Model> model;
+    std::unique_ptr<GroupEngine> engine;
     try {
-      const ModelOptions options = model_options(group.run);
       threads_.use(group.run.threads);
-      model = make_model(session.checkpoint, options);
-      if (hooks_.on_model) hooks_.on_model(*model);
+      engine = open_group_engine(spec_of(config_.cases[group.cases.front()]), session, group.run, hooks_.on_model);
     } catch (...) {
       return fail_all(group.cases);
     }
@@ -89,26 +90,28 @@ class ConfigRun {
     for (const std::size_t index : group.cases) {
       ++begun_;
       try {
-        measured.push_back(measure(session, *model, index));
+        measured.push_back(measure(session, *engine, index));
       } catch (...) {
         fail(index);
       }
     }
-    judge(session, group, *model, measured);
+    judge(session, group, *engine, measured);
   }
 
-  Measured measure(const CheckpointSession& session, const Model& model, std::size_t index) {
+  Measured measure(const CheckpointSession& session, GroupEngine& engine, std::size_t index) {
     const Case& cell = config_.cases[index];
     const Tokenizer* tokenizer = session.tokenizer_or_null();
     Measured m;
     m.index = index;
     m.number = begun_;
-    m.prompt = resolve_prompt(config_.config.prompts[cell.prompt], tokenizer, model.config().vocab_size);
-    m.request = request_of(cell, m.prompt, tokenizer);
-    m.subject = make_in_process_subject(model, tokenizer, cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+    m.subject = &engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+    m.prompt = resolve_prompt(config_.config.prompts[cell.prompt], tokenizer, m.subject->info().vocab_size);
+    m.request = request_of(cell, m.prompt, tokenizer && engine.has_tools());
     RepetitionPolicy policy;
     policy.repetitions = cell.run.repetitions;
-    MachineProbe probe;
+    MachineProbe machine;
+    OtherProcessProbe elsewhere;
+    Probe& probe = spec_of(cell).subject ? static_cast<Probe&>(elsewhere) : machine;
     const int64_t begin = now_ns();
     m.measurement =
         measure_repetitions(*m.subject, m.request, policy, probe,
@@ -117,37 +120,33 @@ class ConfigRun {
                             });
     m.seconds = 1e-9 * static_cast<double>(now_ns() - begin);
     case_warnings_.add(cell.id,
-                       case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), model.config()));
+                       case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), engine.config()));
     return m;
   }
 
   /// After all cases of the group were timed, so that the float64 twin's weights are in nobody's peak memory.
-  void judge(const CheckpointSession& session, const CaseGroup& group, Model& model, std::vector<Measured>& measured) {
-    std::optional<OwnEngine> engine;
+  void judge(const CheckpointSession& session, const CaseGroup& group, GroupEngine& engine,
+             std::vector<Measured>& measured) {
     CaseVerification verification;
     std::exception_ptr broken;
     try {
       std::vector<const Case*> cases;
       for (const Measured& m : measured) cases.push_back(&config_.cases[m.index]);
-      if (const auto depth = deepest(cases)) {
-        engine.emplace(session.checkpoint, model, session.tokenizer_or_null(), spec_of(*cases.front()).architecture);
-        if (hooks_.on_model && engine->logic()) hooks_.on_model(*engine->logic());
-        verification = verify_group(session, group, *engine, measured, *depth);
-      }
+      if (const auto depth = deepest(cases)) verification = verify_group(session, group, engine, measured, *depth);
     } catch (...) {
       broken = std::current_exception();
     }
     for (Measured& m : measured) {
       try {
         if (verifies(m) && broken) std::rethrow_exception(broken);
-        finish(session, model, engine ? &engine->exact() : nullptr, m, verifies(m) ? verification : CaseVerification{});
+        finish(session, engine, m, verifies(m) ? verification : CaseVerification{});
       } catch (...) {
         fail(m.index);
       }
     }
   }
 
-  CaseVerification verify_group(const CheckpointSession& session, const CaseGroup& group, OwnEngine& engine,
+  CaseVerification verify_group(const CheckpointSession& session, const CaseGroup& group, GroupEngine& engine,
                                 const std::vector<Measured>& measured, Depth depth) {
     double seconds = 0;
     for (const Measured& m : measured) seconds += m.seconds;
@@ -158,27 +157,28 @@ class ConfigRun {
     const VerifyReport report = kvproof::verify(engine.target(), options);
     if (report.vectors && report.vectors->tally.failures == 0) vectors_passed_ = true;
     const CheckpointSpec& spec = spec_of(config_.cases[measured.front().index]);
-    const std::string scenario = report.first_divergence ? report.first_divergence->scenario : "";
+    const auto& first = report.first_divergence ? report.first_divergence : report.latent_divergence;
     std::string again;
     if (report.verdict == VerifyVerdict::fail)
-      again = verify_command(spec, session, group.run, report.subject.dtype, scenario);
+      again = verify_command(spec, session, group.run, report.subject.dtype, first ? first->scenario : "");
     verifications_.push_back(verification_json(spec.name, report, again));
-    return {report.verdict, verifications_.size() - 1, report.explanation};
+    const bool latent_only = report.latent_divergence && !report.first_divergence &&
+                             std::find(report.wrong.begin(), report.wrong.end(), "model") == report.wrong.end();
+    return {report.verdict, verifications_.size() - 1, report.explanation, latent_only};
   }
 
   bool verifies(const Measured& m) const { return config_.cases[m.index].run.verify != "off"; }
 
-  Agreement agreement_of(const Model& reference, const Measured& m, const Tokenizer* tokenizer) {
+  Agreement agreement_of(Subject& reference, const Measured& m) {
     const CaseMeasurement& measurement = m.measurement;
-    const auto subject = make_in_process_subject(reference, tokenizer);
     const std::string& level = config_.cases[m.index].run.verify;
     return check_agreement(
         {m.request.prompt, m.request.sampler, measurement.naive.streams, measurement.engine.streams,
          measurement.replayed_forced_tokens, level == "full" ? VerifyLevel::full : VerifyLevel::quick},
-        *m.subject, *subject);
+        *m.subject, reference);
   }
 
-  void finish(const CheckpointSession& session, const Model& model, const Model* reference, const Measured& m,
+  void finish(const CheckpointSession& session, GroupEngine& engine, const Measured& m,
               const CaseVerification& verification) {
     const Case& cell = config_.cases[m.index];
     const SubjectInfo info = m.subject->info();
@@ -186,15 +186,17 @@ class ConfigRun {
     tell(m.index, m.number, "agreement");
     Agreement agreement;
     if (verifies(m)) {
-      agreement = agreement_of(*reference, m, tokenizer);
+      agreement = agreement_of(engine.reference(), m);
     } else {
       agreement =
           AgreementJudge({m.request.sampler, info.dtype}, m.measurement.naive.streams, m.measurement.engine.streams)
               .verdict();
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
-    cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, model.config(), tokenizer, info,
-                                 m.measurement, agreement, verification});
+    const GptConfig* costs = engine.knows_costs() ? &engine.config() : nullptr;
+    cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, tokenizer, info, m.measurement,
+                                 agreement, verification});
+    if (verification.latent_only) case_warnings_.add(cell.id, {latent_warning(verification.explanation)});
     if (verification.is(VerifyVerdict::inconclusive))
       case_warnings_.add(cell.id, {inconclusive_warning(verification.explanation)});
     code_ = worse(code_, code_of_case(m.measurement, agreement, verification));

@@ -118,17 +118,21 @@ std::string verify_command(const CheckpointSpec& spec, const CheckpointSession& 
   const auto add = [&](const char* flag, const std::string& value) {
     words += fmt::format(" {} {}", flag, quoted(value));
   };
+  if (spec.subject) add("--subject", *spec.subject);
+  if (spec.reference) add("--reference", *spec.reference);
   if (spec.synthetic) {
     add("--synthetic", *spec.synthetic);
-  } else {
-    const CheckpointLocation& location = session.checkpoint.location;
+  } else if (session.checkpoint) {
+    const CheckpointLocation& location = session.checkpoint->location;
     add("--base-dir", location.base_dir.string());
-    add("--source", location.source);
-    add("--tag", location.tag);
-    add("--step", std::to_string(location.step));
+    if (location.layout == Layout::nanochat) {
+      add("--source", location.source);
+      add("--tag", location.tag);
+      add("--step", std::to_string(location.step));
+    }
   }
   for (const auto& [key, value] : spec.architecture) add("--arch", key + "=" + value);
-  add("--dtype", dtype);
+  if (!spec.subject || run.dtype != "auto") add("--dtype", dtype);
   if (run.device != "auto") add("--device", run.device);
   if (run.threads) add("--threads", std::to_string(*run.threads));
   // Calibration is part of every verification, not a scenario that could be asked for.

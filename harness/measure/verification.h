@@ -19,6 +19,7 @@ struct CaseVerification {
   std::optional<VerifyVerdict> verdict;  // absent: run.verify is off
   std::size_t index = 0;                 // into the record's verifications; of no meaning without a verdict
   std::string explanation;
+  bool latent_only = false;  // it failed in nothing that the subject's own generation does
 
   bool is(VerifyVerdict which) const { return verdict == which; }
 };

@@ -63,6 +63,11 @@ std::string inconclusive_warning(const std::string& explanation) {
       explanation);
 }
 
+std::string latent_warning(const std::string& explanation) {
+  return fmt::format("verification failed, but in nothing that this generation does: {}; its speed-up stands",
+                     explanation);
+}
+
 void CaseWarnings::add(const std::string& id, const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) {
     auto entry =

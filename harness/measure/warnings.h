@@ -24,6 +24,9 @@ std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64
 /// explanation  the verification's own
 std::string inconclusive_warning(const std::string& explanation);
 
+/// Of a case whose engine fails in something that no generation of its own does.
+std::string latent_warning(const std::string& explanation);
+
 /// Warnings by the cases they are about, in the order in which they came: one line each, "a, b: …", "a, b, c and 2
 /// more: …".
 class CaseWarnings {

@@ -25,10 +25,10 @@ std::string checkpoint_text(const View& checkpoint) {
     parts.push_back("synthetic " + shown(checkpoint.at("tag")));
   } else {
     parts.push_back(shown(checkpoint.at("path")));
-    std::string which = shown(checkpoint.at("tag"));
+    std::string which = checkpoint.at("tag").is_null() ? "" : shown(checkpoint.at("tag"));
     if (!checkpoint.at("source").is_null()) which = shown(checkpoint.at("source")) + " " + which;
     if (const auto step = checkpoint.at("step").integer_or_null()) which += fmt::format(" step {}", *step);
-    parts.push_back(which);
+    if (!which.empty()) parts.push_back(which);  // a Hugging Face folder has neither
     if (const auto bpb = checkpoint.at("val_bpb").number_or_null()) parts.push_back("val_bpb " + plain_number(bpb));
   }
   parts.push_back("generation " + shown(checkpoint.at("generation")));

@@ -65,7 +65,17 @@ void write_model(const View& model, Page& page) {
                     o.at("positions").integer(), o.at("tokens").integer(), small_number(o.at("worst").number_or_null()),
                     small_number(o.at("allowed").number_or_null())));
   }
-  for (const char* part : {"vectors", "oracle"}) {
+  if (const View o = model.at("against_ours"); !o.is_null()) {
+    const View logits = o.at("logits");
+    page.wrapped(
+        label("model"),
+        fmt::format("{}: its uncached logits against our engine's at {} positions, {} tokens at most; worst "
+                    "{}, {} is allowed",
+                    comparison(logits.at("failures").integer(), logits.at("checks").integer()),
+                    o.at("positions").integer(), o.at("tokens").integer(), small_number(o.at("worst").number_or_null()),
+                    small_number(o.at("allowed").number_or_null())));
+  }
+  for (const char* part : {"vectors", "oracle", "against_ours"}) {
     if (model.at(part).is_null()) continue;
     const auto findings = model.at(part).at("findings").items();
     for (std::size_t i = 0; i < std::min<std::size_t>(3, findings.size()); ++i) {
@@ -121,6 +131,8 @@ void write_levels(const View& document, Page& page) {
   }
   page.wrapped("  ", "Checks made; worst: the largest error in units of what is allowed.", Ink::dim);
 }
+
+std::string microseconds(int64_t ns) { return fmt::format("{:.1f}", 1e-3 * static_cast<double>(ns)); }
 
 // How two neighbours stand to each other, right order or not. Null: no finite number.
 std::string compared(std::optional<double> value, std::optional<double> next) {
@@ -180,26 +192,52 @@ std::string where(const View& d) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-void write_divergence(const View& document, Page& page) {
-  const View d = document.at("first_divergence");
-  if (d.is_null()) return;
-  heading(page, "First divergence");
+void write_divergence(const View& d, const std::string& title, const View& failures, const View& document, Page& page) {
+  heading(page, title);
   page.wrapped(label("scenario"), fmt::format("{}, seed {}", shown(d.at("scenario")), seed_of(d)));
   page.wrapped(label("where"), where(d));
   page.wrapped(label("what"), shown(d.at("message")));
   page.wrapped(label("suspect"), shown(d.at("suspect")) + ": " + shown(d.at("hint")), Ink::bold);
   if (!d.at("evidence").is_null() && !d.at("evidence").text().empty())
     page.wrapped(label("evidence"), shown(d.at("evidence")));
-  if (document.has("reproduce") && !document.at("reproduce").is_null())
+  if (document.has("reproduce") && !document.at("reproduce").is_null() &&
+      document.at("first_divergence").at("scenario").text() == d.at("scenario").text())
     page.wrapped(label("again"), shown(document.at("reproduce")));
   std::vector<std::string> failed;
-  int64_t count = 0;
-  for (const View& outcome : document.at("outcomes").items()) {
-    if (outcome.at("failed").boolean() && ++count <= 8) failed.push_back(shown(outcome.at("name")));
+  for (const View& name : failures.at("scenarios").items()) {
+    if (failed.size() == 8) break;
+    failed.push_back(shown(name));
   }
+  const int64_t count = failures.at("failures").integer();
   if (count > 8) failed.push_back("…");
   page.wrapped(label("failed"), fmt::format("{} of {} scenarios: {}", count, document.at("scenarios").integer(),
                                             fmt::join(failed, ", ")));
+}
+
+void write_divergences(const View& document, Page& page) {
+  const View latent = document.at("latent");
+  if (document.at("in_use").at("failures").integer() > 0)
+    write_divergence(document.at("first_divergence"),
+                     latent.at("failures").integer() > 0 ? "First divergence, in use" : "First divergence",
+                     document.at("in_use"), document, page);
+  if (!latent.at("first_divergence").is_null())
+    write_divergence(latent.at("first_divergence"), "Latent: not reached by the subject's own generate", latent,
+                     document, page);
+}
+
+void write_protocol(const View& document, Page& page) {
+  if (!document.has("protocol") || document.at("protocol").is_null()) return;
+  const View p = document.at("protocol");
+  std::string line;
+  if (const auto call = p.at("call_ns").integer_or_null()) {
+    line = fmt::format("{} us a call, {} us with a row of logits ({} bytes)", microseconds(*call),
+                       microseconds(*p.at("step_ns").integer_or_null()), p.at("payload_bytes").integer());
+  } else {
+    line = "its cost is unknown: the subject does not answer ping";
+  }
+  if (const int64_t restarts = p.at("restarts").integer(); restarts > 0)
+    line += fmt::format("; a new child had to be started {}", counted(restarts, "time"));
+  page.wrapped(label("protocol"), line, p.at("restarts").integer() > 0 ? Ink::doubtful : Ink::plain);
 }
 
 }  // namespace
@@ -208,13 +246,15 @@ std::string render_verification(const Json& json, bool colour, int width) {
   const View document(json);
   Page page(colour, std::max(width, 80));
   const View subject = document.at("subject");
-  const std::string name = document.has("checkpoint") ? shown(document.at("checkpoint")) : shown(subject.at("name"));
+  const bool named = document.has("checkpoint") && !document.at("checkpoint").is_null();
+  const std::string name = named ? shown(document.at("checkpoint")) : shown(subject.at("name"));
   page.line(page.painted("kvproof verify " + name, Ink::bold));
   page.line();
   page.wrapped(label("subject"),
                fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")),
                            shown(subject.at("device")), counted(subject.at("threads").integer(), "thread"),
                            shown(document.at("depth")), seed_of(document)));
+  write_protocol(document, page);
   write_model(document.at("model"), page);
   page.wrapped(label("cache"), fmt::format("{}, up to {}", counted(document.at("scenarios").integer(), "scenario"),
                                            counted(document.at("longest_sequence").integer(), "position")));
@@ -229,7 +269,7 @@ std::string render_verification(const Json& json, bool colour, int width) {
     heading(page, "Not covered");
     for (const View& part : parts) page.wrapped("  - ", shown(part));
   }
-  write_divergence(document, page);
+  write_divergences(document, page);
   page.line();
   const std::string verdict = shown(document.at("verdict"));
   page.wrapped(verdict + ": ", shown(document.at("explanation")), Ink::plain, ink_of_outcome(verdict));

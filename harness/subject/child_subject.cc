@@ -81,7 +81,7 @@ std::unique_ptr<SubjectCache> ChildSubject::new_cache(int64_t batch, int64_t cap
 }
 
 GenerationResult ChildSubject::generate(Path path, const GenerationRequest& request, GenerationObserver* observer) {
-  return drive_generation(*this, path, request, nullptr, observer);
+  return drive_generation(*this, path, request, connection_->options().specials, observer);
 }
 
 std::optional<std::vector<std::vector<TokenId>>> ChildSubject::own_generation(const std::vector<TokenId>& prompt,

@@ -91,6 +91,17 @@ std::vector<std::string> behaviour_suite(bool full, const BehaviourFacts& facts)
   return names;
 }
 
+std::vector<std::string> foreign_behaviour_suite(const BehaviourFacts& facts, Abilities can) {
+  std::vector<std::string> names;
+  if (can.has(Ability::uncached)) names = {"greedy[1,12]", "greedy[7,8]"};
+  if (can.has(Ability::generate)) {
+    names.insert(names.end(), {"own[1,1,8]", "own[1,7,12]"});
+    if (can.has(Ability::batch)) names.push_back("own[3,5,8]");
+  }
+  for (std::string& name : names) name += "/" + facts.dtype;
+  return names;
+}
+
 ScenarioOutcome run_behaviour(const std::string& name, uint64_t seed, const BehaviourTarget& target) {
   const ParsedName parsed = parse(name);
   const BehaviourKind& kind = known_kind(parsed, target);

@@ -36,6 +36,9 @@ bool is_behaviour(const std::string& kind);
 /// quick: below 1 s on a model of 4 layers; full: below 8 s
 std::vector<std::string> behaviour_suite(bool full, const BehaviourFacts& facts);
 
+/// The same for somebody else's engine: what its caches and its own loop generate greedily.
+std::vector<std::string> foreign_behaviour_suite(const BehaviourFacts& facts, Abilities can);
+
 /// Runs one scenario. The seed chooses the prompt and the sampler's seeds. What the subject throws ends up in broke_off.
 /// throws ArgumentError: an unknown kind (lists the known), wrong integers, another dtype than the subject's
 ScenarioOutcome run_behaviour(const std::string& name, uint64_t seed, const BehaviourTarget& target);

@@ -8,6 +8,8 @@
 #include "engine/error.h"
 #include "harness/verify/behaviour/nanochat_draw.h"
 #include "harness/verify/behaviour/scenario.h"
+#include "harness/verify/gates.h"
+#include "harness/verify/metrics.h"
 #include "harness/verify/teacher_force.h"
 
 namespace kvproof {
@@ -93,6 +95,42 @@ void run_greedy(BehaviourScenario& s) {
   }
   finding.message = "greedy tokens of naive and engine: " + agreement.explanation;
   s.judge.outcome().note(std::move(finding));
+}
+
+/// What the subject's own loop generated, token by token against the best of the exact logits behind its own tokens.
+void run_own(BehaviourScenario& s) {
+  const int64_t rows = s.rows(0), P = s.prompt(1), n = s.tokens(2, P);
+  const std::vector<TokenId> prompt = s.some_tokens(P);
+  const auto streams = s.target.subject.own_generation(prompt, rows, n);
+  if (!streams) throw BadScenario{"own needs a subject that answers generate, and this one does not"};
+  const Gate gate{s.target.subject.info().dtype};
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::vector<TokenId>& stream = streams->at(row);
+    ScenarioOutcome& outcome = s.judge.outcome();
+    std::vector<TokenId> history = prompt;
+    bool right = static_cast<int64_t>(stream.size()) == n;
+    std::string message = fmt::format("expected {} tokens in row {}, found {}", n, row, stream.size());
+    Finding finding;
+    for (std::size_t step = 0; right && step < stream.size(); ++step) {
+      const std::vector<double> logits = s.judge.logits(history);
+      const TokenId best = static_cast<TokenId>(argmax(logits)), found = stream[step];
+      // Each of the two may err by what the gate allows.
+      finding.allowed = 2 * gate.allowed(0, max_magnitude(logits));
+      finding.error = found >= 0 && found < s.target.vocab_size ? logits[best] - logits[found] : HUGE_VAL;
+      finding.place.step = static_cast<int64_t>(step);
+      right = finding.error <= finding.allowed;
+      message = fmt::format("expected token {} at step {} of row {}, found {}", best, step, row, found);
+      history.push_back(found);
+    }
+    outcome.level(Level::tokens).add_fact(right);
+    if (right) continue;
+    finding.level = Level::tokens;
+    finding.place.operation = "the subject's own generate";
+    finding.place.row = row;
+    finding.place.stage = "tokens";
+    finding.message = message;
+    outcome.note(std::move(finding));
+  }
 }
 
 void run_samples(BehaviourScenario& s) {
@@ -405,6 +443,7 @@ void run_errors(BehaviourScenario& s) {
 const std::vector<BehaviourKind>& plain_kinds() {
   static const std::vector<BehaviourKind> kKinds = {
       {"greedy", "prompt,tokens", 2, 2, false, run_greedy},
+      {"own", "rows,prompt,tokens", 3, 3, false, run_own},
       {"samples", "rows,prompt,tokens", 3, 3, false, run_samples},
       {"top_k", "k,rows,prompt,tokens", 4, 4, false, run_top_k},
       {"temperature", "percent,prompt,tokens", 3, 3, false, run_temperature},

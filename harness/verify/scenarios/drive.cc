@@ -62,6 +62,28 @@ using RowSlots = std::vector<CacheSlots>;
 
 bool same_bits(const double* a, const double* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(double)) == 0; }
 
+/// The first of n numbers that differ in a bit and count; n: none.
+template <class Counts>
+std::size_t first_changed(const std::vector<double>& a, const std::vector<double>& b, std::size_t n, Counts&& counts) {
+  if (same_bits(a.data(), b.data(), n)) return n;
+  for (std::size_t i = 0; i < n; ++i)
+    if (!same_bits(&a[i], &b[i], 1) && counts(i)) return i;
+  return n;
+}
+
+/// What was expected, with what was found where either is not there: nothing is known of it.
+std::vector<double> expected_of(const TracedValues& traced, int64_t from, int64_t count, const CacheSlots& slots,
+                                std::span<const double> found, int64_t first_slot) {
+  const auto expected = std::span(traced.exact).subspan(from * traced.width, count * traced.width);
+  std::vector<double> known(expected.begin(), expected.end());
+  for (int64_t i = 0; i < count; ++i) {
+    const bool traced_too = traced.present.empty() || traced.present[static_cast<std::size_t>(from + i)];
+    if (traced_too && slots.has(from + i - first_slot)) continue;
+    std::copy_n(found.begin() + i * traced.width, traced.width, known.begin() + i * traced.width);
+  }
+  return known;
+}
+
 class Driver {
  public:
   Driver(const Script& script, ScenarioOutcome& outcome, Subject& subject, TraceBank& bank, const DriveOptions& options)
@@ -69,6 +91,8 @@ class Driver {
 
   void run() {
     for (const Tokens& history : histories(script_)) histories_.push_back(history);
+    if (!info_.can.has(Ability::caches))  // a reference may need a cache of its own: not beside the scenario's
+      for (const Tokens& history : histories_) bank_.of(history);
     for (std::size_t i = 0; i < script_.steps.size(); ++i) {
       step_ = static_cast<int64_t>(i);
       take(script_.steps[i]);
@@ -113,7 +137,7 @@ class Driver {
 
   /// Compares (count, width) numbers and notes where they first part. returns the largest distance
   double compare(Level level, Place at, std::span<const double> found, std::span<const double> expected, int64_t width,
-               double allowed, int64_t first_position, const std::string& what) {
+                 double allowed, int64_t first_position, const std::string& what) {
     const double error = max_distance(found, expected);
     outcome_.level(level).add(error, allowed);
     if (error <= allowed) return error;
@@ -417,11 +441,12 @@ class Driver {
         const auto both = std::min(a.keys.size(), b.keys.size());
         for (const bool keys : {true, false}) {
           const std::vector<double>&x = keys ? a.keys : a.values, &y = keys ? b.keys : b.values;
-          const bool same = same_bits(x.data(), y.data(), both);
-          outcome_.level(Level::invariants).add_fact(same);
-          if (same) continue;
-          std::size_t i = 0;
-          while (same_bits(&x[i], &y[i], 1)) ++i;
+          const std::size_t i = first_changed(x, y, both, [&](std::size_t at) {
+            const auto slot = static_cast<int64_t>(at / width);
+            return a.has(slot) && b.has(slot);
+          });
+          outcome_.level(Level::invariants).add_fact(i == both);
+          if (i == both) continue;
           Place at = place(static_cast<int64_t>(row));
           at.layer = static_cast<int64_t>(layer);
           at.position = static_cast<int64_t>(i / width);
@@ -446,6 +471,7 @@ class Driver {
     const Trace& trace = trace_of(held);
     for (int64_t layer = 0; layer < info_.n_layer; ++layer) {
       for (const bool keys : {true, false}) {
+        if (keys && !info_.keys_rotated && !trace.from_slots) continue;  // the reference's are
         const auto traced = trace.stages.find({keys ? Stage::key : Stage::value, layer});
         if (traced == trace.stages.end()) return;
         const int64_t width = traced->second.width;
@@ -455,9 +481,10 @@ class Driver {
         at.stage = "cache";
         at.tensor = keys ? "K" : "V";
         const auto count = static_cast<int64_t>(held.size()) - from;
-        compare(Level::keys_values, at, all.subspan((from - first) * width, count * width),
-                std::span(traced->second.exact).subspan(from * width, count * width), width, traced->second.allowed,
-                from, fmt::format("the cached {} of layer {}, row {},", at.tensor, layer, row));
+        const auto found = all.subspan((from - first) * width, count * width);
+        compare(Level::keys_values, at, found, expected_of(traced->second, from, count, slots[layer], found, first),
+                width, traced->second.allowed, from,
+                fmt::format("the cached {} of layer {}, row {},", at.tensor, layer, row));
       }
     }
   }

@@ -74,6 +74,61 @@ void apply(const CacheStep& step, std::vector<ExpectedCache>& caches) {
   }
 }
 
+namespace {
+
+void add_needs_of_forward(const CacheStep& step, const ExpectedCache& cache, int64_t rotary_len, Abilities& all) {
+  for (std::size_t row = 0; row < step.tokens.size(); ++row) {
+    const std::size_t held = cache.rows[row].size(), count = step.tokens[row].size();
+    if (held > 0 && count > 1) all.add(Ability::chunks);
+    if (held != cache.rows[0].size() || count != step.tokens[0].size()) all.add(Ability::uneven);
+    if (step.refused)
+      all.add(static_cast<int64_t>(held + count) > rotary_len ? Ability::position_limit : Ability::capacity_limit);
+  }
+}
+
+}  // namespace
+
+Abilities needs(const Script& script, int64_t rotary_len) {
+  Abilities all;
+  std::vector<ExpectedCache> caches;
+  int newest = 0;
+  for (const CacheStep& step : script.steps) {
+    const bool made = step.kind == CacheStep::Kind::create || step.kind == CacheStep::Kind::clone;
+    if (made) newest = step.cache;
+    if (step.cache != newest || (step.kind == CacheStep::Kind::create && step.cache > 0)) all.add(Ability::caches);
+    switch (step.kind) {
+      case CacheStep::Kind::create:
+        break;
+      case CacheStep::Kind::forward:
+        add_needs_of_forward(step, caches[step.cache], rotary_len, all);
+        break;
+      case CacheStep::Kind::clone:
+        all.add(caches[step.source].rows.size() == 1 ? Ability::clone : Ability::gather);
+        break;
+      case CacheStep::Kind::truncate:
+        all.add(caches[step.cache].rows.size() == 1 ? Ability::truncate : Ability::truncate_row);
+        break;
+      case CacheStep::Kind::reset:
+        all.add(Ability::reset);
+        break;
+      case CacheStep::Kind::reserve:
+        all.add(Ability::reserve);
+        break;
+      case CacheStep::Kind::retain:
+        all.add(Ability::retain);
+        break;
+      case CacheStep::Kind::poison:
+        all.add(Ability::poison);
+        break;
+    }
+    apply(step, caches);
+    if (caches[step.cache].rows.size() > 1) all.add(Ability::batch);
+  }
+  if (script.threads > 0) all.add(Ability::threads);
+  if (!script.twins.empty()) all.add(Ability::caches);
+  return all;
+}
+
 std::vector<Tokens> histories(const Script& script) {
   std::vector<Tokens> all;
   std::vector<ExpectedCache> caches;

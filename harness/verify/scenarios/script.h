@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/model/step_plan.h"
+#include "harness/subject/ability.h"
 
 namespace kvproof {
 
@@ -48,6 +49,9 @@ struct ExpectedCache {
 
 /// Applies a step to the expected caches, growing the list where a cache is new. A refused step changes nothing.
 void apply(const CacheStep& step, std::vector<ExpectedCache>& caches);
+
+/// What a subject must be able to do to run a script. rotary_len: of the subject
+Abilities needs(const Script& script, int64_t rotary_len);
 
 /// Every token history whose recomputation a script is compared with, none a prefix of another.
 std::vector<Tokens> histories(const Script& script);

@@ -1,6 +1,7 @@
 #include "harness/verify/scenarios/trace.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace kvproof {
@@ -9,10 +10,12 @@ namespace {
 constexpr int64_t kMostNumbers = int64_t{1} << 26;  // of all traces kept: 512 MiB
 constexpr int64_t kMostLogits = int64_t{1} << 22;   // of one trace: 32 MiB
 
+using Stages = std::map<std::pair<Stage, int64_t>, TracedValues>;
+
 // Collects the stages of one uncached row.
 class StageCollector final : public StageSink {
  public:
-  std::map<std::pair<Stage, int64_t>, TracedValues> stages;
+  Stages stages;
 
   void on_stage(const StageValues& values) override {
     TracedValues& traced = stages[{values.stage, values.layer}];
@@ -37,6 +40,28 @@ std::vector<int64_t> kept_positions(int64_t tokens, const SubjectInfo& info) {
   return {kept.begin(), kept.end()};
 }
 
+/// Keys and values of the first `count` positions as one prefill leaves them; nothing where the subject does not show them.
+Stages slots_of_prefill(Subject& subject, const Tokens& tokens, int64_t count) {
+  const SubjectInfo info = subject.info();
+  if (!info.can.has(Ability::read_slots)) return {};
+  const auto cache = subject.new_cache(1, static_cast<int64_t>(tokens.size()));
+  cache->forward(TokenBatch::single(tokens), LogitsAt::last);
+  Stages stages;
+  for (int64_t layer = 0; layer < info.n_layer; ++layer) {
+    auto slots = cache->contents(0, layer, 0, count);
+    if (!slots) return {};
+    const int64_t width = slots->kv_heads * slots->head_dim;
+    stages[{Stage::key, layer}] = {width, std::move(slots->keys), slots->present};
+    stages[{Stage::value, layer}] = {width, std::move(slots->values), slots->present};
+  }
+  return stages;
+}
+
+Tokens with_one_more(Tokens tokens) {
+  tokens.push_back(tokens.front());
+  return tokens;
+}
+
 }  // namespace
 
 std::span<const double> Trace::logits_at(int64_t position) const {
@@ -51,38 +76,55 @@ int64_t Trace::numbers() const {
   return n;
 }
 
+/// What one subject gave for a sequence.
+struct TraceBank::Pass {
+  std::vector<double> logits;  // of the trace's positions
+  int64_t vocab = 0;
+  Stages stages;
+  bool from_slots = false;
+};
+
+TraceBank::Pass TraceBank::pass_over(Subject& subject, const Trace& trace, const Tokens& tokens) const {
+  Pass pass;
+  StageCollector collector;
+  const LogitRows all = subject.uncached_logits(tokens, 0, &collector);
+  pass.vocab = all.vocab;
+  for (const int64_t position : trace.positions) {
+    const auto row = all.at(position);
+    pass.logits.insert(pass.logits.end(), row.begin(), row.end());
+  }
+  pass.stages = std::move(collector.stages);
+  pass.from_slots = pass.stages.empty();
+  if (pass.from_slots) pass.stages = slots_of_prefill(subject, tokens, static_cast<int64_t>(trace.tokens.size()));
+  return pass;
+}
+
 std::unique_ptr<Trace> TraceBank::make(const Tokens& tokens) {
   auto trace = std::make_unique<Trace>();
   trace->tokens = tokens;
   trace->positions = kept_positions(static_cast<int64_t>(tokens.size()), naive_.info());
   if (trace->positions.size() < tokens.size()) ++sampled_;
 
-  StageCollector exact, naive;
-  const auto keep = [&](const LogitRows& all) {
-    std::vector<double> kept;
-    for (const int64_t position : trace->positions) {
-      const auto row = all.at(position);
-      kept.insert(kept.end(), row.begin(), row.end());
-    }
-    return kept;
-  };
-  const auto finish = [&](TracedValues& values, std::span<const double> of_naive, const Gate& gate) {
-    if (exact_) values.naive_error = max_distance(of_naive, values.exact);
+  Pass reference = pass_over(exact_ ? *exact_ : naive_, *trace, tokens);
+  std::optional<Pass> other;  // its distance from the reference is what rounding does
+  if (exact_)
+    other = pass_over(naive_, *trace, tokens);
+  else if (!gate_.exact() && static_cast<int64_t>(tokens.size()) < naive_.info().rotary_len)
+    other = pass_over(naive_, *trace, with_one_more(tokens));
+
+  const auto finish = [&](TracedValues& values, std::span<const double> of_other, const Gate& gate) {
+    if (of_other.size() == values.exact.size()) values.naive_error = max_distance(of_other, values.exact);
     values.allowed = gate.allowed(values.naive_error, max_magnitude(values.exact));
   };
   // Few numbers make up a stage, so the largest error of two equal paths may differ by more than logits' do.
   const Gate of_stages{gate_.dtype, std::max(gate_.factor, kErrorRatioGate)};
-  {
-    const LogitRows logits = (exact_ ? *exact_ : naive_).uncached_logits(tokens, 0, &exact);
-    trace->logits.width = logits.vocab;
-    trace->logits.exact = keep(logits);
-  }
-  std::vector<double> naive_logits;
-  if (exact_) naive_logits = keep(naive_.uncached_logits(tokens, 0, &naive));
-  finish(trace->logits, naive_logits, gate_);
-  trace->stages = std::move(exact.stages);
+  trace->logits.width = reference.vocab;
+  trace->logits.exact = std::move(reference.logits);
+  finish(trace->logits, other ? other->logits : std::vector<double>(), gate_);
+  trace->stages = std::move(reference.stages);
+  trace->from_slots = reference.from_slots;
   for (auto& [at, values] : trace->stages)
-    finish(values, exact_ ? naive.stages[at].exact : std::vector<double>(), of_stages);
+    finish(values, other ? other->stages[at].exact : std::vector<double>(), of_stages);
   return trace;
 }
 

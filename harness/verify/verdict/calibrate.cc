@@ -12,7 +12,6 @@ namespace kvproof {
 namespace {
 
 constexpr int64_t kTokens = 12;  // the sequence; the last one is decoded
-constexpr double kNudge = 1e-3;
 constexpr double kLeastApart = 10;
 
 /// Key blocks while it lives, whatever is thrown.
@@ -26,20 +25,23 @@ struct BlockScope {
 
 class Calibrator {
  public:
-  Calibrator(const CalibrationTarget& target, uint64_t seed) : t_(target), info_(target.tested.info()), seed_(seed) {
+  Calibrator(const CalibrationTarget& target, uint64_t seed)
+      : t_(target), naive_(target.naive ? *target.naive : target.tested),
+        info_(target.tested.info()), gate_{t_.gate_dtype.empty() ? info_.dtype : t_.gate_dtype}, seed_(seed) {
     const int64_t length = std::min(kTokens, info_.rotary_len);
     tokens_ = distinct_tokens(seed, 0, length, info_.vocab_size);
     last_ = length - 1;
-    reference_ = logits_of((t_.exact ? *t_.exact : t_.tested).uncached_logits(tokens_, last_));
-    if (t_.exact) naive_error_ = max_distance(logits_of(t_.tested.uncached_logits(tokens_, last_)), reference_);
+    reference_ = logits_of((t_.exact ? *t_.exact : naive_).uncached_logits(tokens_, last_));
+    naive_error_ =
+        max_distance(t_.exact ? logits_of(naive_.uncached_logits(tokens_, last_)) : with_one_more(), reference_);
     result_.dtype = info_.dtype;
   }
 
   Calibration run() {
     benign();
-    result_.gate = Gate{info_.dtype}.exact() ? kFloat64Gate * std::max(1.0, max_magnitude(reference_))
-                   : is_half(info_.dtype)    ? 2 * std::max(1.0, result_.worst_benign)
-                                             : kErrorRatioGate;
+    result_.gate = gate_.exact()                       ? kFloat64Gate * std::max(1.0, max_magnitude(reference_))
+                   : is_half(gate_.dtype) && !t_.alone ? 2 * std::max(1.0, result_.worst_benign)
+                                                       : kErrorRatioGate;
     negative();
     judge();
     return std::move(result_);
@@ -54,8 +56,8 @@ class Calibrator {
   /// The distance of logits of the last position, in the unit of the gate.
   double effect(std::span<const double> logits) const {
     const double distance = max_distance(logits, reference_);
-    if (!t_.exact) return distance;
-    return distance / Gate{info_.dtype}.denominator(naive_error_, max_magnitude(reference_));
+    if (gate_.exact()) return distance;
+    return distance / gate_.denominator(naive_error_, max_magnitude(reference_));
   }
 
   void note_benign(const std::string& name, std::span<const double> logits) {
@@ -86,8 +88,9 @@ class Calibrator {
   void benign() {
     note_benign("decoded after one prefill", decode(*filled(1, {last_}, tokens_)));
     note_benign("decoded token by token", decode(*filled(1, std::vector<int64_t>(last_, 1), tokens_)));
-    if (last_ > 4) note_benign("prefilled in three chunks", decode(*filled(1, {3, 1, last_ - 4}, tokens_)));
-    note_benign("in a batch of three", decode(*filled(3, {last_}, tokens_), 2));
+    if (last_ > 4 && info_.can.has(Ability::chunks))
+      note_benign("prefilled in three chunks", decode(*filled(1, {3, 1, last_ - 4}, tokens_)));
+    if (info_.can.has(Ability::batch)) note_benign("in a batch of three", decode(*filled(3, {last_}, tokens_), 2));
     note_benign("recomputed with one more token behind", with_one_more());
     if (!t_.use_key_blocks) return;
     for (const int64_t keys : {3, 5}) {
@@ -102,7 +105,7 @@ class Calibrator {
     Tokens longer = tokens_;
     longer.push_back(tokens_.front());
     if (static_cast<int64_t>(longer.size()) > info_.rotary_len) longer.pop_back();
-    const LogitRows rows = t_.tested.uncached_logits(longer, last_);
+    const LogitRows rows = naive_.uncached_logits(longer, last_);
     return {rows.at(last_).begin(), rows.at(last_).end()};
   }
 
@@ -117,27 +120,32 @@ class Calibrator {
       auto cache = filled(1, {last_ - 1}, shorter);
       result_.negative.push_back({"one cached token is missing", effect(decode(*cache))});
     }
-    if (t_.exact) return;  // a nudge drowns in rounding: it is float64's to feel
-    const auto base = filled(1, {last_}, tokens_);
+    // A small nudge drowns in rounding: it is float64's to feel.
+    if (!(gate_.exact() || t_.alone) || !info_.can.has(Ability::perturb)) return;
+    const bool copies = info_.can.contains({Ability::clone, Ability::caches});
+    const auto base = copies ? filled(1, {last_}, tokens_) : nullptr;
     for (int64_t layer = 0; layer < info_.n_layer; ++layer) {
-      for (const bool keys : {true, false}) nudge(*base, layer, keys);
+      for (const bool keys : {true, false}) nudge(base.get(), layer, keys);
     }
   }
 
-  /// The most that moving one position's key or value by 1e-3 does; positions are tried until one is felt.
-  void nudge(const SubjectCache& base, int64_t layer, bool keys) {
-    Control control{fmt::format("one cached {} + {:g}, layer {}", keys ? "key" : "value", kNudge, layer), 0};
+  double nudge_size() const { return gate_.exact() ? 1e-3 : is_half(gate_.dtype) ? 0.5 : 0.1; }
+
+  /// The most that moving one position's key or value does; positions are tried until one is felt.
+  void nudge(const SubjectCache* base, int64_t layer, bool keys) {
+    const double size = nudge_size();
+    Control control{fmt::format("one cached {} + {:g}, layer {}", keys ? "key" : "value", size, layer), 0};
     for (const int64_t position : {last_ - 1, last_ / 2, int64_t{0}, last_ - 2}) {
       if (position < 0 || control.effect > result_.gate) continue;
-      const auto cache = base.clone_rows(std::vector<int64_t>{0}, last_ + 2);
-      if (!cache->perturb(0, layer, position, keys, kNudge)) return;
+      const auto cache = base ? base->clone_rows(std::vector<int64_t>{0}, last_ + 2) : filled(1, {last_}, tokens_);
+      if (!cache->perturb(0, layer, position, keys, size)) return;
       control.effect = std::max(control.effect, effect(decode(*cache)));
     }
     result_.negative.push_back(control);
   }
 
   void judge() {
-    const bool half = is_half(info_.dtype);
+    const bool half = is_half(gate_.dtype) && !t_.alone;
     std::vector<std::string> dead;
     for (const Control& control : result_.negative)
       if (!(control.effect > result_.gate)) dead.push_back(control.name);
@@ -150,14 +158,16 @@ class Calibrator {
       result_.doubts.push_back(
           fmt::format("harmless changes reach {:.3g} and the gate is {:.3g}", result_.worst_benign, result_.gate));
     const Control* smallest = result_.smallest_negative();
-    if (!half && dead.empty() && smallest && !(smallest->effect >= kLeastApart * result_.worst_benign))
+    if (!is_half(gate_.dtype) && dead.empty() && smallest && !(smallest->effect >= kLeastApart * result_.worst_benign))
       result_.doubts.push_back(
           fmt::format("the smallest harm ({}, {:.3g}) is less than {:g} times the worst harmless value ({:.3g})",
                       smallest->name, smallest->effect, kLeastApart, result_.worst_benign));
   }
 
   const CalibrationTarget& t_;
+  Subject& naive_;
   SubjectInfo info_;
+  Gate gate_;
   uint64_t seed_;
   Tokens tokens_;
   int64_t last_ = 0;

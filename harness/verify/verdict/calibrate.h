@@ -29,18 +29,23 @@ struct Calibration {
 
 struct CalibrationTarget {
   Subject& tested;
-  Subject* exact = nullptr;  // float64 on the CPU; null where `tested` is that
+  Subject* exact = nullptr;  // float64 on the CPU; null where `tested`, or `naive`, is its own reference
   /// Has attention summed over blocks of so many keys from now on, 0 as before; empty: cannot.
-  std::function<void(int64_t keys)> use_key_blocks;
+  std::function<void(int64_t keys)> use_key_blocks = {};
+  Subject* naive = nullptr;     // whose uncached path is compared with; null: tested's
+  std::string gate_dtype = "";  // whose gate is used; empty: the subject's dtype
+  bool alone = false;           // nobody judges the same code's logic in float64: doubts are raised in every dtype
 };
 
 /// Runs, over one short sequence: the benign variations (the engine as it is, decoded, in a batch, in other chunks, over
 /// key blocks), and the negative controls: one token of the history exchanged, one left out, and where the subject lets
-/// its cache be changed, one cached key and one cached value moved by 1e-3 in every layer.
+/// its cache be changed, one cached key and one cached value moved in every layer: by 1e-3 in float64; where it is judged
+/// alone in another dtype, by 0.1 (float32) or 0.5. What the subject does not do is left out.
 ///
 /// Doubts (INCONCLUSIVE): a layer whose cached keys or values do not move the logits; a gate that does not lie between
 /// the worst benign value and the smallest negative one; these less than 10 times apart (float64, float32). bfloat16 and
-/// float16 have no gate of their own: theirs is twice the worst benign value.
+/// float16 have no gate of their own: theirs is twice the worst benign value; but a subject judged alone keeps R's gate,
+/// for its cache could be wrong in what is taken to be harmless.
 Calibration calibrate(const CalibrationTarget& target, uint64_t seed);
 
 }  // namespace kvproof

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
+#include <set>
 
 #include "engine/checkpoint/generation.h"
 #include "engine/error.h"
@@ -109,7 +111,7 @@ class Chooser {
   Chooser(const SubjectInfo& info, double seconds) : info_(info), seconds_(seconds) {}
 
   void add(const std::string& name) {
-    if (has(name)) return;  // around a small window
+    if (has(name) || cannot(name)) return;  // the first: around a small window
     suite_.scenarios.push_back(name + "/" + info_.dtype);
     const Script script = script_of(name);
     suite_.seconds += estimated_seconds(script, info_);
@@ -118,7 +120,7 @@ class Chooser {
 
   /// One of many short ones; those left out are named together.
   void add_if_affordable(const std::string& name) {
-    if (has(name)) return;
+    if (has(name) || cannot(name)) return;
     if (suite_.seconds + estimated_seconds(script_of(name), info_) > seconds_) {
       left_out_.push_back(name);
     } else {
@@ -127,10 +129,13 @@ class Chooser {
   }
 
   /// All of them or none: together they show one thing.
-  void add_if_affordable(const std::vector<std::string>& names, const std::string& what) {
+  void add_if_affordable(std::vector<std::string> names, const std::string& what) {
     double seconds = 0;
-    for (const std::string& name : names) {
+    for (const std::string& name : names)
       if (has_no_such_positions(name)) return;
+    std::erase_if(names, [&](const std::string& name) { return cannot(name); });
+    if (names.empty()) return;
+    for (const std::string& name : names) {
       if (!has(name)) seconds += estimated_seconds(script_of(name), info_);
     }
     if (suite_.seconds + seconds > seconds_) {
@@ -152,6 +157,10 @@ class Chooser {
   }
 
   Suite take() {
+    for (const auto& [ability, count] : left_to_others_) {
+      suite_.not_covered.push_back(fmt::format("{} ({}): the subject does not do that; {} scenarios left out",
+                                               word_of(ability).meaning, word_of(ability).word, count));
+    }
     if (!left_out_.empty()) {
       suite_.not_covered.insert(suite_.not_covered.begin(), fmt::format("{} short scenarios, left out for time: {}",
                                                                         left_out_.size(), fmt::join(left_out_, ", ")));
@@ -173,9 +182,20 @@ class Chooser {
     return std::find(suite_.scenarios.begin(), suite_.scenarios.end(), name + "/" + info_.dtype) !=
            suite_.scenarios.end();
   }
+  /// Whether it asks for what the subject does not do; that is noted once for each scenario.
+  bool cannot(const std::string& name) {
+    const auto missing = info_.can.missing(needs(script_of(name), info_.rotary_len));
+    if (missing.empty()) return false;
+    if (refused_.insert(name).second)
+      for (const Ability ability : missing) ++left_to_others_[ability];
+    return true;
+  }
+
   SubjectInfo info_;
   double seconds_;
   Suite suite_;
+  std::map<Ability, int64_t> left_to_others_;
+  std::set<std::string> refused_;
   std::vector<std::string> left_out_;
 };
 
@@ -243,7 +263,7 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
   const auto fits = [&](const std::string& name) { return !suite.has_no_such_positions(name); };
   for (const std::string& name : numerics ? kLeastNumerics : kLeast)
     if (fits(name)) suite.add(name);
-  if (!numerics) suite.add(text("rotary", {info.rotary_len}));
+  if (!numerics && fits(text("rotary", {info.rotary_len}))) suite.add(text("rotary", {info.rotary_len}));
   const std::vector<int64_t> windows = finite_windows(info);
   const auto cross = [&](int64_t w) {
     // In a chunk and in decode: the two compute their masks apart.

@@ -19,6 +19,12 @@
 
 namespace kvproof {
 
+/// Our engine on the checkpoint of a subject that is somebody else's.
+struct OurEngine {
+  Subject& naive;  // in the subject's dtype, float32 where that is float64: what rounding does
+  Subject& exact;  // float64
+};
+
 /// What is verified. The subjects must outlive the call.
 struct VerifyTarget {
   Subject& tested;           // backend, device and dtype as the user runs them
@@ -31,10 +37,15 @@ struct VerifyTarget {
   /// Has attention of tested and logic summed over key blocks (0: as before); empty: that variation is left out.
   std::function<void(int64_t keys)> use_key_blocks = {};
   std::function<void(int threads)> use_threads = {};
+  std::optional<OurEngine> ours = {};  // with own_engine off: the subject's model is held against it
+  bool cache_against_ours = false;     // and its cache too, not against its own uncached path
+  double slowness = 1;                 // its forwards' time over what the estimate says of ours
 };
 
 /// What scenarios of caches may take by the estimate, where the caller sets no other time.
 inline constexpr double kQuickSeconds = 2.2, kFullSeconds = 55;
+/// The same for engines behind the protocol, which are slower more often than not.
+inline constexpr double kQuickForeignSeconds = 15, kFullForeignSeconds = 120;
 
 struct VerifyOptions {
   Depth depth = Depth::full;
@@ -58,15 +69,19 @@ struct VerifyReport {
   VerifyOptions options;
   std::optional<VectorReport> vectors;  // absent: not run
   std::optional<ModelReport> model;
-  std::string model_error;  // why the model check broke off; empty: it did not
+  std::optional<ModelReport> against_ours;  // somebody else's engine: its uncached logits against our exact ones
+  std::string model_error;                  // why the model check broke off; empty: it did not
   std::vector<ScenarioOutcome> outcomes;
-  std::vector<Calibration> calibrations;  // float64's first
-  std::optional<Divergence> first_divergence;
-  LogitSummary logits;  // engine against reference, in the dtype under test
+  std::vector<Calibration> calibrations;        // float64's first
+  std::optional<Divergence> first_divergence;   // in what the subject's own generation does
+  std::optional<Divergence> latent_divergence;  // in what it never does
+  LogitSummary logits;                          // engine against reference, in the dtype under test
   std::vector<std::string> not_covered;
   int64_t longest = 0;  // positions of the longest scenario
 
   LevelTally level(Level level) const;
+  /// The names of the scenarios that failed, latent ones or the others.
+  std::vector<std::string> failed(bool latent) const;
 };
 
 /// throws ArgumentError: a name in `only` that is no scenario. What the subjects throw becomes part of the report

@@ -9,6 +9,12 @@ Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nul
 Json place_number(int64_t value) { return value == kNowhere ? Json(nullptr) : Json(value); }
 Json words(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
+Json ability_list(Abilities abilities) {
+  Json out = Json::array();
+  for (const Ability ability : abilities.list()) out.push_back(word_of(ability).word);
+  return out;
+}
+
 Json tally_json(const LevelTally& t) {
   return {{"checks", t.checks},
           {"failures", t.failures},
@@ -43,6 +49,7 @@ Json outcome_json(const ScenarioOutcome& o) {
   Json out = {{"name", o.name},
               {"seed", o.seed},
               {"failed", o.failed()},
+              {"latent", o.latent},
               {"skipped", words(o.skipped)},
               {"broke_off", words(o.broke_off)}};
   Json levels = Json::object();
@@ -110,6 +117,13 @@ Json model_json(const VerifyReport& r) {
                      {"logits", tally_json(m.logits)},
                      {"findings", findings_json(m.findings)}};
   }
+  out["against_ours"] = nullptr;
+  if (r.against_ours) {
+    const ModelReport& m = *r.against_ours;
+    out["against_ours"] = {
+        {"tokens", m.tokens},           {"positions", m.positions},       {"worst", number(m.worst)},
+        {"allowed", number(m.allowed)}, {"logits", tally_json(m.logits)}, {"findings", findings_json(m.findings)}};
+  }
   out["broke_off"] = words(r.model_error);
   return out;
 }
@@ -139,7 +153,9 @@ Json verify_json(const VerifyReport& r) {
                 {"backend", r.subject.backend},
                 {"dtype", r.subject.dtype},
                 {"device", r.subject.device},
-                {"threads", r.subject.threads}}},
+                {"threads", r.subject.threads},
+                {"can", ability_list(r.subject.can)},
+                {"generate_uses", ability_list(r.subject.generate_uses)}}},
               {"depth", !r.options.only.empty()          ? "only"
                         : r.options.depth == Depth::full ? "full"
                                                          : "quick"},
@@ -153,7 +169,12 @@ Json verify_json(const VerifyReport& r) {
   out["levels"] = levels;
   out["scenarios"] = r.outcomes.size();
   out["longest_sequence"] = r.longest;
-  out["first_divergence"] = r.first_divergence ? divergence_json(*r.first_divergence) : Json(nullptr);
+  const auto& first = r.first_divergence ? r.first_divergence : r.latent_divergence;
+  out["first_divergence"] = first ? divergence_json(*first) : Json(nullptr);
+  out["in_use"] = {{"failures", r.failed(false).size()}, {"scenarios", r.failed(false)}};
+  out["latent"] = {{"failures", r.failed(true).size()},
+                   {"scenarios", r.failed(true)},
+                   {"first_divergence", r.latent_divergence ? divergence_json(*r.latent_divergence) : Json(nullptr)}};
   Json calibration = Json::object();
   for (const Calibration& c : r.calibrations) calibration[c.dtype] = calibration_json(c);
   out["calibration"] = calibration;

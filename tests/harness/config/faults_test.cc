@@ -45,8 +45,7 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
       {"nothing like it", kTop + "naive: {x: 2}\n", "bad.yaml:3:9: naive.x: unknown key (known: logits)"},
       {"in a checkpoint", "checkpoints: [{name: m, basedir: x}]\n" + kPrompt,
        "bad.yaml:1:25: checkpoints.0.basedir: unknown key, did you mean \"base_dir\"? (known: name, base_dir, "
-       "synthetic, "
-       "source, tag, step, architecture)"},
+       "synthetic, subject, reference, source, tag, step, architecture)"},
       {"in an architecture", "checkpoints: [{synthetic: d4, architecture: {soft_cap: 20}}]\n" + kPrompt,
        "bad.yaml:1:46: checkpoints.0.architecture.soft_cap: unknown key, did you mean \"softcap\"? (known: generation, "
        "rope_base, qk_scale, window_pattern, short_window, softcap, ve_gate_scale, rope_table_dtype, norm_eps)"},
@@ -150,9 +149,15 @@ TEST_CASE("nothing to run, too little said or too much is an error", "[config]")
       {"a prompt of two kinds", kCheckpoint + "prompts: [{text: a, chat: b}]\n",
        "bad.yaml:2:11: prompts.0: " + kKinds + "chat and text"},
       {"a checkpoint from nowhere", "checkpoints: [{name: m}]\n" + kPrompt,
-       "bad.yaml:1:15: checkpoints.0: needs exactly one of base_dir, synthetic; got none"},
+       "bad.yaml:1:15: checkpoints.0: needs exactly one of base_dir, synthetic, or subject alone; got none"},
       {"a checkpoint from two places", "checkpoints: [{base_dir: a, synthetic: d4}]\n" + kPrompt,
-       "bad.yaml:1:15: checkpoints.0: needs exactly one of base_dir, synthetic; got base_dir and synthetic"},
+       "bad.yaml:1:15: checkpoints.0: needs exactly one of base_dir, synthetic, or subject alone; got base_dir and synthetic"},
+      {"a reference without a subject", "checkpoints: [{base_dir: x, reference: own}]\n" + kPrompt,
+       "bad.yaml:1:30: checkpoints.0.reference: is for a subject, and none is given"},
+      {"our engine as the reference of a subject alone", "checkpoints: [{subject: ./x, reference: both}]\n" + kPrompt,
+       "bad.yaml:1:41: checkpoints.0.reference: both needs the checkpoint that the subject runs; add base_dir"},
+      {"a tag of a subject alone", "checkpoints: [{subject: ./x, tag: d4}]\n" + kPrompt,
+       "bad.yaml:1:30: checkpoints.0.tag: is of a checkpoint, and only a subject is given; add base_dir"},
       {"a synthetic checkpoint with a tag", "checkpoints: [{synthetic: d4, tag: d4}]\n" + kPrompt,
        "bad.yaml:1:31: checkpoints.0.tag: a synthetic checkpoint has none; remove it, or give base_dir instead"},
       {"a synthetic prompt without a length", kCheckpoint + "prompts: [{synthetic: {seed: 4}}]\n",

@@ -36,7 +36,7 @@ Json json_of(ScriptedSubject& subject, ManualProbe& probe, const Agreement& agre
   const ModelDims dims{64, 97, 2, 4, 2, 64, {}};
   const GptConfig config(dims, architecture_of("head", dims));
   const Prompt prompt{"p", PromptKind::tokens, "", request.prompt};
-  return case_json({cell, "m", prompt, request, config, nullptr, subject.info(), m, agreement, verification});
+  return case_json({cell, "m", prompt, request, &config, nullptr, subject.info(), m, agreement, verification});
 }
 
 }  // namespace
@@ -65,7 +65,9 @@ TEST_CASE("a case's record holds the numbers under their names") {
                                       {"sampling_ns", 21},
                                       {"itl_ns", {107, 107}},
                                       {"cpu_ns", 3196},
-                                      {"context_switches", engine["samples"][1]["context_switches"]}}));
+                                      {"context_switches", engine["samples"][1]["context_switches"]},
+                                      {"own_prefill_ns", nullptr},
+                                      {"own_decode_ns", nullptr}}));
   CHECK(engine["metrics"]["e2e_ns"] == Json({{"median", 821}, {"min", 821}, {"max", 821}, {"n", 6}}));
   CHECK(engine["metrics"]["itl_ns"]["p50"] == 107);  // 12 gaps carry a median …
   CHECK(engine["metrics"]["itl_ns"]["p90"].is_null());

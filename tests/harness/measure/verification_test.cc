@@ -209,7 +209,7 @@ TEST_CASE("the command that runs a scenario again names the model as the config 
   const CheckpointSession session{demo_checkpoint(), std::nullopt};
   CheckpointSpec spec;
   RunSpec run;
-  const std::string base = session.checkpoint.location.base_dir.string();
+  const std::string base = session.checkpoint->location.base_dir.string();
   CHECK(verify_command(spec, session, run, "bfloat16", "decode[1,4]/float64") ==
         "kvproof verify --base-dir " + base +
             " --source sft --tag d4 --step 160 --dtype bfloat16 --only 'decode[1,4]/float64'");

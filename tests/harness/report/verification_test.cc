@@ -30,8 +30,9 @@ Json passing() {
                   "worst_error": 1.6e-13, "worst_ratio": 0.0016, "findings": []},
       "oracle": {"tokens": 8, "positions": 8, "worst": 2.1e-14, "allowed": 1.5e-9, "constants": {"checks": 40, "failures": 0},
                  "logits": {"checks": 8, "failures": 0}, "findings": []},
-      "broke_off": null},
+      "against_ours": null, "broke_off": null},
     "levels": {}, "scenarios": 2, "longest_sequence": 130, "first_divergence": null,
+    "in_use": {"failures": 0, "scenarios": []}, "latent": {"failures": 0, "scenarios": [], "first_divergence": null},
     "calibration": {
       "float64": {"unit": "max_abs", "worst_benign": 1.2e-14, "gate": 1.1e-9, "smallest_negative": 4.5e-4,
                   "smallest_negative_name": "one cached key + 0.001, layer 2", "benign": [], "negative": [], "doubts": []},
@@ -59,6 +60,7 @@ Json failing() {
   document["exit_code"] = 5;
   document["reproduce"] = "kvproof verify --seed 7 --only 'decode[6,2]/float64'";
   document["outcomes"][0]["failed"] = true;
+  document["in_use"] = {{"failures", 1}, {"scenarios", {"decode[6,2]/float64"}}};
   document["outcomes"][0]["levels"]["L3"] = tally(64, 3, 2.5e9);
   document["first_divergence"] = Json::parse(R"({
     "scenario": "decode[6,2]/float64", "seed": 7, "level": "L3", "step": 2, "operation": "decode", "row": 0, "layer": 1,
@@ -163,11 +165,47 @@ TEST_CASE("what a finding has no place for is left out", "[report][verification]
 
 TEST_CASE("many failed scenarios are counted and the first eight named", "[report][verification]") {
   Json document = failing();
-  for (int i = 0; i < 9; ++i) document["outcomes"].push_back(document["outcomes"][0]);
+  for (int i = 0; i < 9; ++i) document["in_use"]["scenarios"].push_back("decode[6,2]/float64");
+  document["in_use"]["failures"] = 10;
   document["scenarios"] = 11;
   const std::string text = render_verification(document, false, 400);
   CHECK_THAT(text, Contains("  failed        10 of 11 scenarios: decode[6,2]/float64, "));
   CHECK_THAT(text, Contains("decode[6,2]/float64, …\n"));
+}
+
+TEST_CASE("what a subject's own generation never does stands apart from what it does", "[report][verification]") {
+  Json document = failing();
+  document["latent"] = {{"failures", 1},
+                        {"scenarios", {"chunks[3,1,4]/float64"}},
+                        {"first_divergence", document["first_divergence"]}};
+  document["latent"]["first_divergence"]["scenario"] = "chunks[3,1,4]/float64";
+  std::string text = render_verification(document, false, 400);
+  CHECK(has_line(text, "First divergence, in use"));
+  CHECK(has_line(text, "Latent: not reached by the subject's own generate"));
+  CHECK_THAT(text, Contains("1 of 2 scenarios: chunks[3,1,4]/float64\n"));
+  // Nothing in use: the latent one alone is shown, with the command that runs it again.
+  document["in_use"] = {{"failures", 0}, {"scenarios", Json::array()}};
+  document["first_divergence"] = document["latent"]["first_divergence"];
+  text = render_verification(document, false, 400);
+  CHECK_THAT(text, !Contains("First divergence"));
+  CHECK_THAT(text, Contains("  again         kvproof verify"));
+}
+
+TEST_CASE("a subject behind the protocol is shown with what talking to it costs", "[report][verification]") {
+  Json document = passing();
+  document["checkpoint"] = nullptr;
+  document["protocol"] = {{"name", "kvproof-subject/1"}, {"call_ns", 16500},     {"step_ns", 21000},
+                          {"payload_bytes", 8192},       {"restarts", 2}};
+  document["model"]["against_ours"] = {{"tokens", 8},   {"positions", 8},
+                                       {"worst", 1e-6}, {"allowed", 1e-4},
+                                       {"logits", tally(8, 0, 0.01)}, {"findings", Json::array()}};
+  const std::string text = render_verification(document, false, 400);
+  CHECK(has_line(text, "kvproof verify kvproof aten"));
+  CHECK(has_line(text,
+                 "  protocol      16.5 us a call, 21.0 us with a row of logits (8192 bytes); a new child had to "
+                 "be started 2 times"));
+  CHECK(has_line(text, "  model         equal: its uncached logits against our engine's at 8 positions, 8 tokens at "
+                       "most; worst 1.0e-06, 1.0e-04 is allowed"));
 }
 
 TEST_CASE("doubts stand beside the numbers that raise them, in their true order", "[report][verification]") {

@@ -103,7 +103,7 @@ TEST_CASE("a wrong name is refused with what is known", "[behaviour]") {
   CHECK(message("samples[1,]/float32") ==
         "scenario: expected integers with commas between them in \"samples[1,]/float32\"");
   CHECK_THAT(message("sample[1]/float32"),
-             Contains("unknown kind \"sample\"; known are greedy[prompt,tokens], samples["));
+             Contains("unknown kind \"sample\"; known are greedy[prompt,tokens], own["));
   CHECK(message("samples[1,2]/float32") == "scenario: expected samples[rows,prompt,tokens], got 2 integers");
   CHECK(message("samples[0,2,3]/float32") == "scenario: samples[0,2,3]/float32: rows must be in [1, 64], got 0");
   CHECK(message("samples[1,2,640]/float32") ==
