@@ -6,6 +6,7 @@
 #include "harness/build_info.h"
 #include "harness/cli/command.h"
 #include "harness/cli/model_flags.h"
+#include "harness/error.h"
 #include "harness/subject/fd_stream.h"
 #include "harness/subject/serve.h"
 
@@ -61,10 +62,15 @@ ExitCode run(Call& call) {
   if (call.console.json())
     throw ArgumentError("--format", "stdout holds the protocol's messages, in one format; leave the flag out");
   FdStream stream(STDIN_FILENO, take_stdout());
-  serve_subject(stream, {.name = "kvproof aten " + build_info().version,
-                         .dtypes = engine.dtypes(),
-                         .make = [&](const std::string& dtype) -> Subject& { return engine.make(dtype); },
-                         .generate_uses = Abilities{Ability::batch, Ability::clone, Ability::retain}});
+  const ServeOptions options{.name = "kvproof aten " + build_info().version,
+                             .dtypes = engine.dtypes(),
+                             .make = [&](const std::string& dtype) -> Subject& { return engine.make(dtype); },
+                             .generate_uses = Abilities{Ability::batch, Ability::clone, Ability::retain}};
+  try {
+    serve_subject(stream, options);
+  } catch (const SubjectError& error) {
+    throw SubjectError(error.place().empty() ? "stdin" : error.place(), error.message());
+  }
   return ExitCode::ok;
 }
 

@@ -14,6 +14,8 @@
 #include "engine/model/cost_model.h"
 #include "engine/model/model.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "harness/subject/child_connection.h"
+#include "harness/subject/child_subject.h"
 
 namespace kvproof {
 namespace {
@@ -72,6 +74,38 @@ void decode(benchmark::State& state, const std::string& dtype) {
   state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
 }
 
+std::string served_command() {
+  const std::string dir = checkpoint().location.base_dir.string();
+  return std::string(KVPROOF_PROGRAM) + " subject --threads 1 --base-dir '" + dir + "' 2> /dev/null";
+}
+
+// What a request costs over kvproof-subject/1, with so many bytes in the answer.
+void ping(benchmark::State& state) {
+  static ChildConnection connection(ChildOptions{.command = served_command()});
+  for (auto _ : state) benchmark::DoNotOptimize(connection.call({{"op", "ping"}, {"bytes", state.range(0)}}, "ping"));
+}
+
+// The step of `decode` as a subject makes it: in this process, or in a child.
+void subject_decode(benchmark::State& state, bool in_child) {
+  set_threads(1);
+  std::unique_ptr<Subject> subject;
+  if (in_child)
+    subject = std::make_unique<ChildSubject>(ChildOptions{.command = served_command()});
+  else
+    subject = make_in_process_subject(model("float32"), nullptr);
+  const int64_t depth = state.range(0);
+  const auto cache = subject->new_cache(1, depth + 1000);
+  cache->forward(TokenBatch::single(tokens(depth)), LogitsAt::last);
+  const TokenBatch step = TokenBatch::column({42});
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(cache->forward(step, LogitsAt::last));
+    if (cache->length(0) < cache->capacity()) continue;
+    state.PauseTiming();
+    cache->truncate(0, depth);
+    state.ResumeTiming();
+  }
+}
+
 // The naive path's last step after as many tokens.
 void recompute(benchmark::State& state, const std::string& dtype) {
   set_threads(static_cast<int>(state.range(1)));
@@ -104,6 +138,9 @@ void register_all() {
     benchmark::RegisterBenchmark(("recompute/" + dtype).c_str(), recompute, dtype)
         ->ArgNames({"depth", "threads"})->ArgsProduct({{16, 128, 500}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
   }
+  benchmark::RegisterBenchmark("subject/ping", ping)->ArgName("bytes")->Arg(0)->Arg(2048 * 4)->Arg(50304 * 4)->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("subject/decode/in_process", subject_decode, false)->ArgName("depth")->Arg(128)->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("subject/decode/child", subject_decode, true)->ArgName("depth")->Arg(128)->UseRealTime()->Unit(benchmark::kMicrosecond);
   const std::vector<int64_t> vocabularies = {2048, 32768};
   benchmark::RegisterBenchmark("sample/greedy", sample, SamplerSettings{.temperature = 0})->ArgName("vocab")->ArgsProduct({vocabularies});
   benchmark::RegisterBenchmark("sample/per_row", sample, SamplerSettings{.temperature = 1})->ArgName("vocab")->ArgsProduct({vocabularies});

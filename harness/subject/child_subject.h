@@ -38,7 +38,8 @@ class ChildSubject : public Subject {
   SubjectInfo info() const override;
   const std::vector<std::string>& dtypes() const;  // it can run in
   /// tokens of one row. Where the child gives the last position's logits alone, earlier ones cost a request each.
-  LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position, StageSink* sink) override;
+  LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position,
+                            StageSink* sink = nullptr) override;
   std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override;
   /// Drives the child's forwards and caches from here, with our sampler: driven_generation.h. It knows no special tokens:
   /// a request with `stop` is an ArgumentError.

@@ -80,6 +80,10 @@ const std::vector<BadInput> kCommandLines = {
      "--source: unknown value \"stf\", did you mean \"sft\"?"},
     {ids({"--step", "x"}), 2, "argument",
      "--step: must be an integer of at least 0, got \"x\""},
+    {{"subject", "--dtype", "float23"}, 2, "argument",
+     "--dtype: unknown value \"float23\", did you mean \"float32\"?"},
+    {{"subject", "--synthetic", kTiny}, 2, "argument",
+     "--format: stdout holds the protocol's messages, in one format; leave the flag out"},
     {ids({"--dtype", "float23"}), 2, "argument",
      "--dtype: unknown value \"float23\", did you mean \"float32\"?"},
     {ids({"--device", "cdua"}), 2, "argument",
@@ -167,6 +171,8 @@ const std::vector<BadInput> kCommandLines = {
 };
 
 const std::vector<BadInput> kMissingFiles = {
+    {{"subject", "--base-dir", "nowhere"}, 6, "checkpoint",
+     "nowhere: no such folder; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir, or set NANOCHAT_BASE_DIR"},
     {ids({"--base-dir", "nowhere"}), 6, "checkpoint",
      "nowhere: no such folder; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir, or set NANOCHAT_BASE_DIR"},
     {ids({"--base-dir", "empty"}), 6, "checkpoint",
@@ -401,6 +407,24 @@ TEST_CASE("in text a failure leaves stdout empty and says the same", "[program][
     CHECK(run.out.empty());
     CHECK(run.last_error_line() == "error: " + bad->message);
   }
+}
+
+TEST_CASE("a subject that nobody asks anything ends well, one that hears no message says what came", "[program][errors]") {
+  const std::vector<std::string> words = {"subject", "--synthetic", kTiny};
+  const auto quiet = run_kvproof(words);
+  CHECK(quiet.code == 0);
+  CHECK(quiet.out.empty());
+  CHECK(quiet.err.find("error") == std::string::npos);
+  const auto text = run_kvproof(words, typing("hello\n"));
+  CHECK(text.code == 6);
+  CHECK(text.out.empty());
+  CHECK(text.last_error_line() ==
+        "error: stdin: expected a message of kvproof-subject/1, found \"hello.\"; nothing but messages may stand there: print "
+        "to stderr");
+  const auto cut = run_kvproof(words, typing("KVP1"));
+  CHECK(cut.code == 6);
+  CHECK(cut.last_error_line() ==
+        "error: stdin: the stream ended in the middle of a message; the length of a header had not all come");
 }
 
 TEST_CASE("a failed run leaves no record and no half of a file", "[program][errors]") {
