@@ -61,7 +61,8 @@ class Transformers(Subject):
         exact = ["float64"] if computes_in_float64(self.model) else []
         self.dtypes = sorted({args.dtype, "float32", *exact})
         self.model = self.model.to(getattr(torch, args.dtype))
-        learned = [m for name, m in self.model.named_modules() if name.endswith((".wpe", ".embed_positions")) and hasattr(m, "num_embeddings")]
+        learned = [m for name, m in self.model.named_modules()
+                   if name.endswith((".wpe", ".embed_positions")) and hasattr(m, "num_embeddings")]
         self.positions = learned[0].num_embeddings - getattr(learned[0], "offset", 0) if learned else None
         # A window of w tokens counts the token itself.
         window = getattr(self.config, "sliding_window", None)
