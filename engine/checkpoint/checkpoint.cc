@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <fstream>
-#include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/checkpoint/huggingface.h"
+#include "engine/checkpoint/json_text.h"
 #include "engine/checkpoint/mapped_file.h"
+#include "engine/checkpoint/safetensors.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
 
@@ -19,57 +20,9 @@ namespace {
 
 using nlohmann::json;
 
-// Python's json writes NaN, Infinity and -Infinity, which JSON does not have. Each becomes null, outside of strings.
-struct StrictJson {
-  std::string text;
-  std::vector<size_t> grown;  // where `text` gained a byte: NaN is shorter than null
-};
-
-StrictJson without_infinities(std::string_view text) {
-  static constexpr std::array<std::string_view, 3> kWords = {"-Infinity", "Infinity", "NaN"};
-  StrictJson out;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto rest = text.substr(i);
-    const auto word = std::find_if(kWords.begin(), kWords.end(), [&](auto w) { return rest.substr(0, w.size()) == w; });
-    if (!in_string && word != kWords.end()) {
-      out.text += "null";
-      if (word->size() < 4) out.grown.push_back(out.text.size());
-      out.text.append(word->size() > 4 ? word->size() - 4 : 0, ' ');  // later bytes keep their offsets
-      i += word->size() - 1;
-      continue;
-    }
-    if (in_string && text[i] == '\\' && i + 1 < text.size())
-      out.text += text[i++];
-    else if (text[i] == '"')
-      in_string = !in_string;
-    out.text += text[i];
-  }
-  return out;
-}
-
 class MetaReader {
  public:
   explicit MetaReader(std::string place) : place_(std::move(place)) {}
-
-  json parse(std::string_view text) const {
-    const auto strict = without_infinities(text);
-    try {
-      return json::parse(strict.text);
-    } catch (const json::parse_error& error) {
-      size_t at = std::min(error.byte > 0 ? error.byte - 1 : 0, strict.text.size());  // nlohmann counts from one
-      at -= static_cast<size_t>(
-          std::count_if(strict.grown.begin(), strict.grown.end(), [&](size_t g) { return g <= at; }));
-      const auto before = text.substr(0, at);
-      const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-      const auto column = at - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
-      const auto found = at < text.size() ? quote(text.substr(at, 1)) : std::string("the end of the file");
-      throw CheckpointError(fmt::format("{}:{}:{}", place_, line, column),
-                            fmt::format("not valid JSON: unexpected {}; copy the file again", found));
-    } catch (const json::exception& error) {  // numbers out of range
-      throw CheckpointError(place_, fmt::format("not valid JSON: {}", error.what()));
-    }
-  }
 
   ModelDims dims(const json& meta, std::vector<std::string>& unknown) const {
     if (!meta.is_object() || !meta.contains("model_config"))
@@ -129,7 +82,7 @@ class MetaReader {
 std::vector<std::string> read_meta(std::string_view text, const std::string& place, Checkpoint* checkpoint) {
   checkpoint->meta_json = text;
   const MetaReader reader(place);
-  const json meta = reader.parse(checkpoint->meta_json);
+  const json meta = parse_json(text, place);
   std::vector<std::string> unknown;
   checkpoint->dims = reader.dims(meta, unknown);
   check_dims(checkpoint->dims, place);
@@ -149,12 +102,63 @@ void classify(const std::string& place, const ArchitectureOverrides& overrides, 
   }
 }
 
+// Where each constant came from: what config.json states, what the flags replaced, and what transformers' code fixes.
+std::vector<std::string> origins_of(const Architecture& a, const HuggingFaceConfig& config,
+                                    const ArchitectureOverrides& overrides) {
+  const std::vector<std::pair<std::string, std::string>> constants = {
+      {"rope_base", fmt::format("{}", a.rope_base)},
+      {"softcap", fmt::format("{}", a.softcap)},
+      {"norm_eps", fmt::format("{}", a.norm_eps)},
+      {"rope_table_dtype", a.rope_table_dtype},
+      {"qk_scale", fmt::format("{}", a.qk_scale)},
+      {"window_pattern", a.window_pattern.empty() ? "none" : a.window_pattern}};
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : constants) {
+    const auto stated = config.origins.find(key);
+    const auto origin = overrides.count(key)             ? "--arch " + key
+                        : stated != config.origins.end() ? "config.json, " + stated->second
+                        : overrides.count("generation")  ? "--arch generation"
+                                                         : std::string("fixed in transformers' code");
+    lines.push_back(fmt::format("{} {}: {}", key, value, origin));
+  }
+  return lines;
+}
+
+// All of a checkpoint but its location, which is known.
+void read_huggingface(const ArchitectureOverrides& overrides, Checkpoint* checkpoint) {
+  const auto& location = checkpoint->location;
+  const std::string place = location.meta_file.string();
+  checkpoint->name = std::filesystem::absolute(location.meta_file).lexically_normal().parent_path().filename().string();
+  checkpoint->meta_json = MappedFile::open(location.meta_file)->bytes();
+  const HuggingFaceConfig config = read_huggingface_config(checkpoint->meta_json, place);
+  checkpoint->dims = config.dims;
+  checkpoint->stated = config.stated;
+  const StateDict tensors = location.is_sharded() ? load_sharded_safetensors(location.model_file)
+                                                  : load_safetensors(location.model_file);
+  checkpoint->tensors = with_nanochat_names(tensors, config, location.model_file.string());
+  checkpoint->architecture = huggingface_architecture(config.dims, checkpoint->tensors, location.model_file.string(),
+                                                      config.stated, overrides);
+  checkpoint->inference.reason = overrides.count("generation") ? "named by architecture.generation"
+                                                               : "config.json: model_type nanochat of transformers";
+  checkpoint->inference.origins = origins_of(checkpoint->architecture, config, overrides);
+  if (!config.not_read.empty()) {
+    checkpoint->inference.ambiguities.push_back(
+        fmt::format("config.json has fields that transformers' NanoChat did not have and that are ignored here: {}; if "
+                    "one matters, say so with --arch",
+                    listed(config.not_read, 8)));
+  }
+}
+
 }  // namespace
 
 Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureOverrides& overrides) {
   Checkpoint checkpoint;
   checkpoint.location = locate_checkpoint(request);
   const auto& location = checkpoint.location;
+  if (location.layout == Layout::huggingface) {
+    read_huggingface(overrides, &checkpoint);
+    return checkpoint;
+  }
   checkpoint.name = fmt::format("{}/{} step {}", location.source, location.tag, location.step);
 
   const auto unknown =

@@ -12,18 +12,20 @@
 namespace kvproof {
 
 struct Checkpoint {
-  std::string name;             // "sft/d4 step 160" or the synthetic spec; for people
+  std::string name;             // "sft/d4 step 160", a Hugging Face folder's name, or the synthetic spec; for people
   CheckpointLocation location;  // empty paths for one that is on no disk
   ModelDims dims;
   Architecture architecture;
   Inference inference;
   std::optional<double> val_bpb;
-  std::string meta_json;  // the meta file as it stands; empty for a synthetic one
+  std::string meta_json;  // the meta file, or config.json, as it stands; empty for a synthetic one
+  /// What config.json states of the architecture, in --arch's words; empty without one. Overrides have won over it.
+  ArchitectureOverrides stated;
   StateDict tensors;      // as stored: dtypes mixed, rows perhaps padded
 };
 
 /// Finds, maps, classifies and checks a checkpoint. Reads Infinity and NaN in the meta file as Python writes them.
-/// throws CheckpointError, ArgumentError (see locate.h, state_dict.h, generation.h)
+/// throws CheckpointError, ArgumentError (see locate.h, state_dict.h, safetensors.h, huggingface.h, generation.h)
 Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureOverrides& overrides = {});
 
 /// A checkpoint's two files where they are in memory for as long as the program runs.

@@ -42,8 +42,12 @@ constexpr std::array<Generation, 7> kGenerations = {{
     {"head", 1e5, 1.2, ShortWindow::kQuarter, true, 12, 3, true, "compute"},          // a825e63 = 2026-03b
 }};
 constexpr const char* kHeadAlias = "2026-03b";
+// transformers' own code, not a commit of nanochat's: the forward of 2025-10, tables in the compute dtype, another eps.
+constexpr Generation kTransformers = {kHuggingFace, 1e4, 1, ShortWindow::kNone, false, 0, 0, false, "compute"};
+constexpr double kTransformersEpsilon = 1e-6;
 
 const Generation& generation_named(const std::string& name) {
+  if (name == kHuggingFace) return kTransformers;
   const std::string canonical = name == kHeadAlias ? "head" : name;
   std::vector<std::string> known;
   for (const auto& generation : kGenerations) {
@@ -254,6 +258,15 @@ void apply_overrides(Architecture& a, const ArchitectureOverrides& overrides, co
   }
 }
 
+// Its constants are half a config.json's, which other checkpoints do not have.
+void refuse_huggingface(const ArchitectureOverrides& overrides) {
+  const auto named = overrides.find("generation");
+  if (named == overrides.end() || named->second != kHuggingFace) return;
+  throw ArgumentError("architecture.generation",
+                      fmt::format("{} is for folders with a config.json alone, and is found out there; leave it out",
+                                  kHuggingFace));
+}
+
 std::vector<std::string> ambiguities_of(const Architecture& a, const ModelDims& dims,
                                         const ArchitectureOverrides& overrides) {
   std::vector<std::string> lines;
@@ -316,7 +329,7 @@ Architecture architecture_of(const std::string& generation, const ModelDims& dim
   a.ve_gate_channels = row.ve_gate_channels;
   a.ve_gate_scale = row.ve_gate_scale;
   a.rope_table_dtype = row.rope_table_dtype;
-  a.norm_eps = kFloatEpsilon;
+  a.norm_eps = a.generation == kHuggingFace ? kTransformersEpsilon : kFloatEpsilon;
   set_window_pattern(a, dims.window_pattern.value_or(""), dims);
   return a;
 }
@@ -347,13 +360,28 @@ Architecture infer_architecture(const ModelDims& dims, const StateDict& tensors,
   check_dims(dims, place);
   refuse_experiments(tensors, place);
   const auto named = overrides.find("generation");
+  refuse_huggingface(overrides);
   const Verdict verdict = named != overrides.end() ? Verdict{named->second, "named by architecture.generation"}
                                                    : classify(dims, tensors, place);
   Architecture a = architecture_of(verdict.generation, dims);
   check_channels(a, dims, place);
   check_tensors(a, dims, tensors, verdict.reason, place);
   apply_overrides(a, overrides, dims, place);
-  if (inference) *inference = {verdict.reason, ambiguities_of(a, dims, overrides)};
+  if (inference) *inference = {verdict.reason, ambiguities_of(a, dims, overrides), {}};
+  return a;
+}
+
+Architecture huggingface_architecture(const ModelDims& dims, const StateDict& tensors, const std::string& place,
+                                      const ArchitectureOverrides& stated, const ArchitectureOverrides& overrides) {
+  check_dims(dims, place);
+  refuse_huggingface(overrides);
+  ArchitectureOverrides all = overrides;
+  all.insert(stated.begin(), stated.end());  // does not replace what is there
+  const auto named = overrides.find("generation");
+  Architecture a = architecture_of(named != overrides.end() ? named->second : kHuggingFace, dims);
+  check_channels(a, dims, place);
+  check_tensors(a, dims, tensors, named != overrides.end() ? "named by architecture.generation" : "config.json", place);
+  apply_overrides(a, all, dims, place);
   return a;
 }
 

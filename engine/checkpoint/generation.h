@@ -23,7 +23,7 @@ struct ModelDims {
 
 /// Everything about the forward pass that neither the sizes nor the weights say.
 struct Architecture {
-  std::string generation;  // "2025-10/2025-12", "2026-01", "2026-02", "2026-03a", "head"
+  std::string generation;  // "2025-10/2025-12", "2026-01", "2026-02", "2026-03a", "head", or "huggingface"
   double rope_base = 0;
   double qk_scale = 0;                // q and k are multiplied by it after QK-norm
   std::string window_pattern;         // upper case "SSSL"; empty: unlimited
@@ -37,13 +37,15 @@ struct Architecture {
   int64_t ve_gate_channels = 0;   // the gate reads the first so many channels
   double ve_gate_scale = 0;       // gate = scale * sigmoid(...)
   std::string rope_table_dtype;   // "compute", or "bfloat16", "float16", "float32", "float64"
-  double norm_eps = 0;            // 2^-23, float32's epsilon
+  double norm_eps = 0;            // 2^-23, float32's epsilon; in a Hugging Face checkpoint what config.json says
 };
 
 /// What was found out about a checkpoint, and what it cannot say.
 struct Inference {
   std::string reason;                    // "smear_gate.weight is present"
   std::vector<std::string> ambiguities;  // each names the override to try, e.g. "softcap 15 or 20: … --arch softcap=20"
+  /// "softcap 15: config.json, final_logit_softcapping": where each constant came from. Empty: all are the generation's.
+  std::vector<std::string> origins;
 };
 
 /// key=value pairs that win over what was inferred: generation, rope_base, qk_scale, window_pattern, short_window,
@@ -59,6 +61,16 @@ using ArchitectureOverrides = std::map<std::string, std::string>;
 ///          place "architecture.<key>".
 Architecture infer_architecture(const ModelDims& dims, const StateDict& tensors, const std::string& place,
                                 const ArchitectureOverrides& overrides, Inference* inference);
+
+/// The generation of transformers' NanoChat; only a checkpoint in Hugging Face's layout has it, no override names it.
+inline constexpr const char* kHuggingFace = "huggingface";
+
+/// The architecture of such a checkpoint, checked as infer_architecture() does it.
+///
+/// stated   what config.json says, in the words of ArchitectureOverrides; overrides win over it
+/// throws   as infer_architecture()
+Architecture huggingface_architecture(const ModelDims& dims, const StateDict& tensors, const std::string& place,
+                                      const ArchitectureOverrides& stated, const ArchitectureOverrides& overrides);
 
 /// The architecture of a named generation, as the code of that time had it; "head" is the newest.
 /// has_window_pattern tells 2026-01 before and after windows. throws ArgumentError: an unknown name (lists the known).

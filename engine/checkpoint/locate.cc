@@ -26,6 +26,10 @@ constexpr std::array<Source, 4> kSources = {{{"sft", "chatsft_checkpoints"},
                                              {"mid", "mid_checkpoints"},
                                              {"base", "base_checkpoints"}}};
 
+// Hugging Face's layout. Where there are both, transformers too takes the first.
+constexpr std::array<const char*, 2> kSafetensors = {"model.safetensors", "model.safetensors.index.json"};
+constexpr const char* kConfig = "config.json";
+
 constexpr size_t kListed = 8;  // names in one message
 
 struct TagFolder {
@@ -193,6 +197,51 @@ int64_t choose_step(const TagFolder& tag, const CheckpointRequest& request, std:
   return largest;
 }
 
+// --- Hugging Face's layout ------------------------------------------------------------------------------------------
+
+// Nothing where a folder is none of these, or one of nanochat's as well.
+std::optional<CheckpointLocation> huggingface_in(const fs::path& base_dir, const std::vector<SourceFolder>& sources) {
+  const auto exists = [](const SourceFolder& source) { return source.exists; };
+  std::error_code error;
+  if (std::any_of(sources.begin(), sources.end(), exists) || !fs::exists(base_dir / kConfig, error)) return std::nullopt;
+  for (const char* name : kSafetensors) {
+    if (!fs::exists(base_dir / name, error)) continue;
+    CheckpointLocation location;
+    location.layout = Layout::huggingface;
+    location.base_dir = base_dir;
+    location.model_file = base_dir / name;
+    location.meta_file = base_dir / kConfig;
+    if (fs::exists(base_dir / "tokenizer.json", error)) location.tokenizer_dir = base_dir;
+    return location;
+  }
+  return std::nullopt;
+}
+
+void refuse_choices(const CheckpointRequest& request, const CheckpointLocation& location) {
+  const auto refuse = [&](const char* what) {
+    throw ArgumentError(what, fmt::format("cannot be chosen: {} is one checkpoint in Hugging Face's layout ({} and {}); "
+                                          "leave it out",
+                                          location.base_dir.string(), kConfig, location.model_file.filename().string()));
+  };
+  if (request.source) refuse("source");
+  if (request.tag) refuse("tag");
+  if (request.step) refuse("step");
+}
+
+// "; config.json without safetensors …", where half of such a checkpoint is there.
+std::string half_of_huggingface(const fs::path& base_dir) {
+  std::error_code error;
+  if (fs::exists(base_dir / kConfig, error)) {
+    return fmt::format("; beside {} neither {} nor {} is there: save it with transformers' save_pretrained", kConfig,
+                       kSafetensors[0], kSafetensors[1]);
+  }
+  for (const char* name : kSafetensors) {
+    if (fs::exists(base_dir / name, error))
+      return fmt::format("; {} needs the {} that was saved with it: copy that too", name, kConfig);
+  }
+  return "";
+}
+
 // --- what to say when there is none -------------------------------------------------------------------------------
 
 struct BaseDir {
@@ -255,7 +304,8 @@ std::string describe_request(const CheckpointRequest& request) {
   } else {
     const auto names = names_in(base.path);
     message += fmt::format("; the folder holds {}", names.empty() ? "nothing" : listed(names, kListed));
-    const auto hint = inner_folder_hint(base.path);
+    auto hint = half_of_huggingface(base.path);
+    if (hint.empty()) hint = inner_folder_hint(base.path);
     message +=
         hint.empty() ? "; pass the folder that holds base_checkpoints/ or chatsft_checkpoints/ with --base-dir" : hint;
   }
@@ -286,6 +336,10 @@ CheckpointLocation locate_checkpoint(const CheckpointRequest& request) {
         "or set NANOCHAT_BASE_DIR");
   }
   const auto sources = scan(base.path);
+  if (const auto huggingface = huggingface_in(base.path, sources)) {
+    refuse_choices(request, *huggingface);
+    return *huggingface;
+  }
   CheckpointLocation location;
   const auto* source = choose_source(sources, request, location.guesses);
   if (!source) fail_not_found(base, sources, request);

@@ -1,17 +1,14 @@
 #include "engine/checkpoint/state_dict.h"
 
 #include <ATen/ops/as_strided.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "engine/checkpoint/dtype.h"
+#include "engine/checkpoint/mapped_tensor.h"
 #include "engine/checkpoint/pickle.h"
 #include "engine/checkpoint/text.h"
 #include "engine/checkpoint/torch_file.h"
@@ -19,8 +16,6 @@
 
 namespace kvproof {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "records are mapped as they are: little-endian");
 
 constexpr const char* kOrderedDict = "collections.OrderedDict";
 constexpr const char* kTensor = "torch._utils._rebuild_tensor_v2";
@@ -181,15 +176,7 @@ class StateDictReader {
       fail_tensor(fmt::format("its storage {} should hold {} elements of {}, found {} bytes; copy the file again",
                               quote(record), elements, dtype.name, bytes.size()));
     }
-    if (!bytes.empty() &&
-        reinterpret_cast<uintptr_t>(bytes.data()) % item != 0) {  // zipped by something else than PyTorch
-      const at::Tensor copy = at::empty({elements}, dtype.type);
-      std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
-      return copy;
-    }
-    return at::from_blob(
-        const_cast<char*>(bytes.data()), {elements}, [mapping = file_.mapping()](void*) {},
-        at::TensorOptions(dtype.type));
+    return tensor_over(bytes, {elements}, dtype.type, file_.mapping());  // unaligned where zipped by others
   }
 
   std::string place_;

@@ -1,5 +1,6 @@
 #include "engine/tokenizer/tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
@@ -40,28 +41,40 @@ std::string quoted_list(const std::vector<std::string>& names) {
 
 struct Tokenizer::Impl {
   explicit Impl(TokenizerFile file)
-      : pattern(file.pattern, file.place), bpe(std::move(file.tokens)), special_names(std::move(file.special)) {
+      : pattern(file.pattern, file.place, SplitPattern::Jit::kIfAvailable,
+                file.listed ? Dialect::oniguruma : Dialect::tiktoken),
+        is_special(flags_of(file)), special_names(file.special), special_ids(file.special_ids),
+        bpe(file.listed ? Bpe(std::move(file.tokens), is_special, file.listed->merges, file.listed->whole_pieces)
+                        : Bpe(std::move(file.tokens))) {
     for (const auto& [name, member] : kSpecialTokens) {
       const TokenId id = find_special(name);
       if (id < 0) {
-        throw TokenizerError(file.place, fmt::format("special_tokens: expected {}, found {}; use a tokenizer.pkl that "
-                                                     "nanochat wrote",
-                                                     quote(name), quoted_list(special_names)));
+        throw TokenizerError(
+            file.place, fmt::format("{}: expected {}, found {}; {}", file.listed ? "added_tokens" : "special_tokens",
+                                    quote(name), quoted_list(special_names),
+                                    file.listed ? "use a tokenizer.json that has nanochat's nine special tokens"
+                                                : "use a tokenizer.pkl that nanochat wrote"));
       }
       special.*member = id;
     }
   }
 
+  static std::vector<bool> flags_of(const TokenizerFile& file) {
+    std::vector<bool> flags(file.listed ? file.tokens.size() : file.tokens.size() + file.special.size());
+    for (const TokenId id : file.special_ids) flags[static_cast<std::size_t>(id)] = true;
+    return flags;
+  }
+
   TokenId find_special(std::string_view name) const {
-    for (std::size_t i = 0; i < special_names.size(); ++i) {
-      if (special_names[i] == name) return static_cast<TokenId>(bpe.tokens().size() + i);
-    }
-    return -1;
+    const auto found = std::find(special_names.begin(), special_names.end(), name);
+    return found == special_names.end() ? -1 : special_ids[static_cast<std::size_t>(found - special_names.begin())];
   }
 
   SplitPattern pattern;
-  Bpe bpe;
-  std::vector<std::string> special_names;  // by id, after the mergeable tokens
+  std::vector<bool> is_special;            // by id
+  std::vector<std::string> special_names;  // of the ids beside them
+  std::vector<TokenId> special_ids;
+  Bpe bpe;  // its tokens are all, or all but special ones at the end
   SpecialTokens special;
 };
 
@@ -78,8 +91,12 @@ Tokenizer Tokenizer::from_bytes(std::string_view bytes, const std::string& place
   return Tokenizer(std::make_unique<Impl>(read_tokenizer_bytes(bytes, place)));
 }
 
+std::filesystem::path Tokenizer::file_in(const std::filesystem::path& tokenizer_dir) {
+  return tokenizer_file_in(tokenizer_dir);
+}
+
 int64_t Tokenizer::vocab_size() const {
-  return static_cast<int64_t>(impl_->bpe.tokens().size() + impl_->special_names.size());
+  return static_cast<int64_t>(impl_->is_special.size());
 }
 
 const SpecialTokens& Tokenizer::special() const { return impl_->special; }
@@ -118,7 +135,7 @@ const std::string& Tokenizer::token_bytes(TokenId id) const {
 }
 
 bool Tokenizer::is_special(TokenId id) const {
-  return id >= static_cast<int64_t>(impl_->bpe.tokens().size()) && id < vocab_size();
+  return id >= 0 && id < vocab_size() && impl_->is_special[static_cast<std::size_t>(id)];
 }
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids) const {

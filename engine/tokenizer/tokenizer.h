@@ -1,4 +1,4 @@
-// nanochat's tokenizer: byte-level BPE in the pieces of a pattern, read from tokenizer.pkl.
+// nanochat's tokenizer: byte-level BPE in the pieces of a pattern, read from tokenizer.pkl or tokenizer.json.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +21,19 @@ struct SpecialTokens {
 /// Immutable once loaded: any number of threads may use one.
 class Tokenizer {
  public:
-  /// Reads a pickled tiktoken.Encoding. throws TokenizerError (file, what was expected, what was found)
+  /// Reads a folder's tokenizer.pkl, a pickled tiktoken.Encoding; else its tokenizer.json, of Hugging Face's tokenizers.
+  /// throws TokenizerError (file, what was expected, what was found)
   static Tokenizer load(const std::filesystem::path& tokenizer_dir);
   /// The same from the bytes of tokenizer.pkl. place: their name, for messages
   static Tokenizer from_bytes(std::string_view bytes, const std::string& place);
+  /// The file that load() reads. It need not exist.
+  static std::filesystem::path file_in(const std::filesystem::path& tokenizer_dir);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  int64_t vocab_size() const;  // mergeable ranks and special tokens
+  int64_t vocab_size() const;  // special tokens too
   const SpecialTokens& special() const;
 
   /// Text to ids; never produces special tokens (tiktoken's encode_ordinary). Linear time in practice for any input.

@@ -12,16 +12,18 @@
 
 #include <fmt/format.h>
 
+#include "engine/checkpoint/mapped_file.h"
 #include "engine/checkpoint/pickle.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
+#include "engine/tokenizer/tokenizer_json.h"
 
 namespace kvproof {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFileName = "tokenizer.pkl";
+constexpr std::string_view kFileName = "tokenizer.pkl", kJsonName = "tokenizer.json";
 constexpr std::string_view kEncoding = "tiktoken.core.Encoding";
 constexpr std::string_view kAdvice = "use a tokenizer.pkl that nanochat wrote";
 
@@ -159,6 +161,8 @@ class EncodingReader {
 
   void read_special(const PickleDict& special) {
     result_.special = by_id<std::string>(special, "special_tokens", "str", result_.tokens.size(), quote);
+    for (std::size_t i = 0; i < result_.special.size(); ++i)
+      result_.special_ids.push_back(static_cast<TokenId>(result_.tokens.size() + i));
   }
 
   void check_explicit_n_vocab() const {
@@ -178,7 +182,16 @@ class EncodingReader {
 
 }  // namespace
 
+std::filesystem::path tokenizer_file_in(const std::filesystem::path& tokenizer_dir) {
+  std::error_code ignored;
+  const bool only_json =
+      !fs::exists(tokenizer_dir / kFileName, ignored) && fs::exists(tokenizer_dir / kJsonName, ignored);
+  return tokenizer_dir / (only_json ? kJsonName : kFileName);
+}
+
 TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir) {
+  const fs::path file = tokenizer_file_in(tokenizer_dir);
+  if (file.filename() == kJsonName) return read_tokenizer_json(MappedFile::open(file)->bytes(), file.string());
   return read_tokenizer_bytes(read_bytes(tokenizer_dir), (tokenizer_dir / kFileName).string());
 }
 

@@ -1,21 +1,36 @@
-// What tokenizer.pkl holds.
+// What tokenizer.pkl or tokenizer.json holds.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizer/bpe.h"
+
 namespace kvproof {
 
-struct TokenizerFile {
-  std::string place;                 // the file, for messages
-  std::string pattern;               // pat_str
-  std::vector<std::string> tokens;   // mergeable_ranks: bytes by rank, the 256 single bytes among them
-  std::vector<std::string> special;  // special_tokens: names by id - tokens.size(), unique
+/// What tokenizer.json says about merging, and tokenizer.pkl does not.
+struct ListedMerges {
+  std::vector<Merge> merges;  // by rank
+  bool whole_pieces = false;  // ignore_merges
 };
 
-/// Reads the tiktoken.Encoding that nanochat pickles. Ids must be dense: ranks 0, 1, 2, …, then the special tokens.
+struct TokenizerFile {
+  std::string place;    // the file, for messages
+  std::string pattern;  // pat_str
+  /// mergeable_ranks: bytes by rank, the 256 single bytes among them. Of a tokenizer.json: all tokens by id, special ones too
+  std::vector<std::string> tokens;
+  std::vector<std::string> special;    // special_tokens: names, unique
+  std::vector<TokenId> special_ids;    // of the same; of a pickle tokens.size() and on
+  std::optional<ListedMerges> listed;  // of a tokenizer.json
+};
+
+/// The file a folder's tokenizer is in: tokenizer.pkl, else tokenizer.json where there is only that. It need not exist.
+std::filesystem::path tokenizer_file_in(const std::filesystem::path& tokenizer_dir);
+
+/// Reads a folder's tokenizer.json (see tokenizer_json.h), or the tiktoken.Encoding that nanochat pickles. Ids must be dense: ranks 0, 1, 2, …, then the special tokens.
 /// throws TokenizerError: no folder or file, not a pickle, a pickle of something else, a field that is missing or wrong
 TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir);
 /// The same from the file's bytes. place: their name, for messages
