@@ -64,10 +64,16 @@ Json cost_json(const GptConfig& config, const ModelOptions& options, int64_t dep
           {"kv_bytes_read_per_step", kv_bytes_read(config, bytes, depth)}};
 }
 
+// nanochat's tokenizer has a folder of its own; in Hugging Face's layout it is a file among others.
+std::string tokenizer_path(const CheckpointLocation& location) {
+  const auto& folder = location.tokenizer_dir;
+  return (location.layout == Layout::huggingface ? Tokenizer::file_in(folder) : folder).string();
+}
+
 Json describe(const Checkpoint& checkpoint, const GptConfig& config, const std::optional<Tokenizer>& tokenizer,
               const ModelOptions& options, int64_t depth) {
   const auto& location = checkpoint.location;
-  const bool from_files = !location.model_file.empty();
+  const bool has_step = !location.model_file.empty() && location.layout == Layout::nanochat;
   const auto parameters = count_parameters(config);
   return {
       {"checkpoint",
@@ -75,15 +81,16 @@ Json describe(const Checkpoint& checkpoint, const GptConfig& config, const std::
         {"path", text_or_null(location.model_file.string())},
         {"source", text_or_null(location.source)},
         {"tag", text_or_null(location.tag)},
-        {"step", from_files ? Json(location.step) : Json()},
+        {"step", has_step ? Json(location.step) : Json()},
         {"val_bpb", checkpoint.val_bpb ? Json(*checkpoint.val_bpb) : Json()},
         {"guesses", location.guesses}}},
       {"tokenizer",
-       tokenizer ? Json{{"path", location.tokenizer_dir.string()}, {"vocab_size", tokenizer->vocab_size()}} : Json()},
+       tokenizer ? Json{{"path", tokenizer_path(location)}, {"vocab_size", tokenizer->vocab_size()}} : Json()},
       {"config", config_json(checkpoint.dims)},
       {"generation",
        {{"name", config.generation},
         {"reason", checkpoint.inference.reason},
+        {"constants", checkpoint.inference.origins},
         {"ambiguities", checkpoint.inference.ambiguities}}},
       {"architecture", architecture_json(config)},
       {"parameters",

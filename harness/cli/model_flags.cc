@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <limits>
 #include <string_view>
 
@@ -35,6 +36,9 @@ void describe(const Checkpoint& checkpoint, Console& console) {
   if (checkpoint.location.model_file.empty()) {
     console.note(
         fmt::format("checkpoint {}: synthetic, generation {}", checkpoint.name, checkpoint.architecture.generation));
+  } else if (checkpoint.location.layout == Layout::huggingface) {
+    console.note(fmt::format("checkpoint {}: in Hugging Face's layout, generation {}",
+                             checkpoint.location.model_file.string(), checkpoint.architecture.generation));
   } else {
     console.note(fmt::format("checkpoint {}: tag {}, step {}, val_bpb {}, generation {}",
                              checkpoint.location.model_file.string(), checkpoint.location.tag, checkpoint.location.step,
@@ -48,7 +52,7 @@ void describe(const Checkpoint& checkpoint, Console& console) {
 }  // namespace
 
 void add_model_flags(CLI::App& app) {
-  add_value(app, "--base-dir", "DIR", "nanochat's base directory; default $NANOCHAT_BASE_DIR, else ~/.cache/nanochat");
+  add_value(app, "--base-dir", "DIR", "nanochat's base directory, or a folder in Hugging Face's layout; default $NANOCHAT_BASE_DIR, else ~/.cache/nanochat");
   add_value(app, "--source", "base|mid|sft|rl",
             "Which training stage; default the only one present, else sft, rl, mid, base");
   add_value(app, "--tag", "TAG", "Which model; default the d<number> with the largest number");
@@ -122,7 +126,9 @@ void require_tokenizer(const Session& session, const std::string& flag, const st
 
 Tokenizer open_tokenizer_alone(const ModelFlags& flags) {
   if (flags.synthetic) throw ArgumentError("--synthetic", "a synthetic model has no tokenizer; give --base-dir");
-  return Tokenizer::load(resolve_base_dir(flags.request) / "tokenizer");
+  const auto base_dir = resolve_base_dir(flags.request);
+  const bool huggingface = !std::filesystem::exists(base_dir / "tokenizer") && std::filesystem::exists(base_dir / "tokenizer.json");
+  return Tokenizer::load(huggingface ? base_dir : base_dir / "tokenizer");
 }
 
 }  // namespace kvproof::cli

@@ -46,7 +46,7 @@ Session open_session(const ModelFlags& flags, Console& console);
 /// Demands a tokenizer for a flag that needs one. throws ArgumentError(flag) where there is none; advice: what to do then
 void require_tokenizer(const Session& session, const std::string& flag, const std::string& advice);
 
-/// The tokenizer for commands that need nothing else: <base directory>/tokenizer. throws ArgumentError, TokenizerError
+/// The tokenizer for commands that need nothing else: <base directory>/tokenizer, else <base directory>/tokenizer.json. throws ArgumentError, TokenizerError
 Tokenizer open_tokenizer_alone(const ModelFlags& flags);
 
 }  // namespace kvproof::cli

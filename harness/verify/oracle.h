@@ -20,7 +20,8 @@ struct OracleTensor {
 
 /// What there is to know of a model without having a forward of it.
 struct OracleModel {
-  /// As classified: 2025-10, 2025-12 (or both, with a slash), 2026-01, 2026-02, 2026-03a, 2026-03b or head.
+  /// As classified: 2025-10, 2025-12 (or both, with a slash), 2026-01, 2026-02, 2026-03a, 2026-03b or head; huggingface for
+  /// what the transformers library computes, whose rope_base, softcap and norm_eps are then among the overrides.
   std::string generation;
   int64_t sequence_len = 0, vocab_size = 0, n_layer = 0, n_head = 0, n_kv_head = 0, n_embd = 0;
   std::optional<std::string> window_pattern;  // as in the meta file

@@ -15,10 +15,11 @@ namespace {
   throw ArgumentError("oracle." + key, "expected " + expected + ", found '" + found + "'");
 }
 
-// The eras that a checkpoint's keys can tell apart, oldest first.
-enum class Era { no_lambdas, lambdas, value_embeds, longer_rope, smear };
+// The eras that a checkpoint's keys can tell apart, oldest first. Before them transformers, which rewrote the oldest.
+enum class Era { transformers, no_lambdas, lambdas, value_embeds, longer_rope, smear };
 
 Era era_of(const std::string& generation) {
+  if (generation == "huggingface") return Era::transformers;
   if (generation == "2025-10" || generation == "2025-12" || generation == "2025-10/2025-12") return Era::no_lambdas;
   if (generation == "2026-01") return Era::lambdas;
   if (generation == "2026-02") return Era::value_embeds;
@@ -32,7 +33,7 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // An S layer's window. Nothing before January 2026 had one.
 std::optional<int64_t> short_window_of(Era era, int64_t sequence_len) {
-  if (era == Era::no_lambdas) return std::nullopt;
+  if (era <= Era::no_lambdas) return std::nullopt;
   if (era == Era::smear) return ceil_div(ceil_div(sequence_len, 4), 128) * 128;        // a quarter, in whole blocks
   if (era == Era::longer_rope) return ceil_div(ceil_div(sequence_len, 3), 128) * 128;  // a third
   return sequence_len / 2;
@@ -133,8 +134,10 @@ OracleConstants oracle_constants(const OracleModel& model) {
   OracleConstants c;
   c.softcap = 15;                     // 20 for a week of March 2026, which no key tells: an override
   c.norm_eps = std::ldexp(1.0, -23);  // PyTorch's default is the dtype's epsilon; in float64 float32's is kept
+  if (era == Era::transformers) c.norm_eps = 1e-6;  // rms_norm_eps of its NanoChatConfig
   c.rope_base = era >= Era::longer_rope ? 100000 : 10000;
-  c.rope_table_dtype = era >= Era::longer_rope ? "compute" : "bfloat16";
+  // transformers casts cos and sin to the hidden states' dtype, whatever it is.
+  c.rope_table_dtype = era >= Era::longer_rope || era == Era::transformers ? "compute" : "bfloat16";
   c.qk_scale = era == Era::smear ? 1.2 : era == Era::longer_rope ? 1.15 : 1;
   c.has_lambdas = era >= Era::lambdas;
   if (era >= Era::value_embeds) {

@@ -350,6 +350,7 @@ void note_blind_spots(const Checkpoint& checkpoint, ModelReport* report) {
 OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides) {
   OracleModel model = oracle_sizes(checkpoint.dims, checkpoint.architecture.generation);
   model.overrides = overrides;
+  model.overrides.insert(checkpoint.stated.begin(), checkpoint.stated.end());  // does not replace what is there
   model.tensor = [tensors = checkpoint.tensors](const std::string& name) {
     const at::Tensor& tensor = tensors.at(name);
     return OracleTensor{tensor.sizes().vec(), doubles_of(tensor)};
@@ -358,8 +359,8 @@ OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOver
 }
 
 void check_architectures(LevelTally* tally, std::vector<Finding>* findings) {
-  for (const std::string generation : {"2025-10", "2025-12", "2026-01", "2026-02", "2026-03a", "head"}) {
-    const bool has_windows = generation >= "2026-01";
+  for (const std::string generation : {kHuggingFace, "2025-10", "2025-12", "2026-01", "2026-02", "2026-03a", "head"}) {
+    const bool has_windows = generation >= "2026-01" && generation != kHuggingFace;
     for (const char* pattern : {"", "L", "S", "SL", "ssl", "SSSL"}) {
       if (*pattern != 0 && !has_windows) continue;
       for (const int64_t sequence_len : {63, 500, 512, 2048, 3000}) {

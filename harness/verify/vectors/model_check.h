@@ -12,7 +12,8 @@
 
 namespace kvproof {
 
-/// A checkpoint as the oracle sees it: sizes and weights as stored, the generation as classified, the user's overrides.
+/// A checkpoint as the oracle sees it: sizes and weights as stored, the generation as classified, what its config.json states
+/// (if it has one), the user's overrides.
 /// The tensors are shared.
 OracleModel oracle_model_of(const Checkpoint& checkpoint, const ArchitectureOverrides& overrides);
 

@@ -186,6 +186,23 @@ TEST_CASE("overrides win over the generation and the meta file", "[oracle]") {
   CHECK(windows_text(oracle_constants(model)) == "- - - - - - ");
 }
 
+TEST_CASE("transformers' NanoChat has its own eps and tables, and the rest from its config.json", "[oracle]") {
+  OracleModel model = sized("huggingface", 512, std::nullopt);
+  const OracleConstants by_default = oracle_constants(model);
+  CHECK(by_default.norm_eps == 1e-6);
+  CHECK(by_default.rope_base == 10000);
+  CHECK(by_default.softcap == 15);
+  CHECK(by_default.qk_scale == 1);
+  CHECK(by_default.rope_table_dtype == "float64");  // compute, and the compute dtype is float64
+  CHECK_FALSE(by_default.has_lambdas);
+  CHECK(by_default.ve_gate_channels + by_default.smear_channels == 0);
+  CHECK(windows_text(by_default) == "- - - - - - ");
+  model.overrides = {{"norm_eps", "3e-06"}, {"rope_base", "20000"}, {"softcap", "12"}};
+  CHECK(oracle_constants(model).norm_eps == 3e-6);
+  CHECK(oracle_constants(model).rope_base == 20000);
+  CHECK(oracle_constants(model).softcap == 12);
+}
+
 // --- what it refuses ------------------------------------------------------------------------------------------------
 
 TEST_CASE("what does not fit is refused with its place", "[oracle]") {
