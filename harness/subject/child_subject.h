@@ -50,7 +50,7 @@ class ChildSubject : public Subject {
                                                                   int64_t max_tokens) override;
   bool use_threads(int threads) override;
   std::optional<int64_t> own_forward_ns() const override;
-  /// Some 400 requests, of a few milliseconds together. throws SubjectError
+  /// Some 400 requests with a millisecond between them, as steps have: half a second. throws SubjectError
   ProtocolCost measure_protocol();
 
   /// After a child died, hung or broke the protocol: how often a new one had to be started.
