@@ -21,7 +21,8 @@ enum class Layout { nanochat, huggingface };
 
 struct CheckpointLocation {
   Layout layout = Layout::nanochat;
-  /// model_file is the .pt; or model.safetensors, or model.safetensors.index.json beside its shards. meta_file: or config.json
+  /// model_file is the .pt, or model.safetensors, or model.safetensors.index.json beside its shards; meta_file the
+  /// meta_*.json, or config.json.
   std::filesystem::path base_dir, model_file, meta_file;
   /// base_dir's tokenizer/; or, in Hugging Face's layout, base_dir itself where it has a tokenizer.json. Else empty
   std::filesystem::path tokenizer_dir;

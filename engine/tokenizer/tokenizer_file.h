@@ -20,7 +20,7 @@ struct ListedMerges {
 struct TokenizerFile {
   std::string place;    // the file, for messages
   std::string pattern;  // pat_str
-  /// mergeable_ranks: bytes by rank, the 256 single bytes among them. Of a tokenizer.json: all tokens by id, special ones too
+  /// mergeable_ranks: bytes by rank, the 256 single bytes among them. Of a tokenizer.json: all tokens by id, also special
   std::vector<std::string> tokens;
   std::vector<std::string> special;    // special_tokens: names, unique
   std::vector<TokenId> special_ids;    // of the same; of a pickle tokens.size() and on
@@ -30,7 +30,8 @@ struct TokenizerFile {
 /// The file a folder's tokenizer is in: tokenizer.pkl, else tokenizer.json where there is only that. It need not exist.
 std::filesystem::path tokenizer_file_in(const std::filesystem::path& tokenizer_dir);
 
-/// Reads a folder's tokenizer.json (see tokenizer_json.h), or the tiktoken.Encoding that nanochat pickles. Ids must be dense: ranks 0, 1, 2, …, then the special tokens.
+/// Reads the tiktoken.Encoding that nanochat pickles, ids dense: ranks 0, 1, 2, …, then the special tokens; or a folder's
+/// tokenizer.json (see tokenizer_json.h).
 /// throws TokenizerError: no folder or file, not a pickle, a pickle of something else, a field that is missing or wrong
 TokenizerFile read_tokenizer_file(const std::filesystem::path& tokenizer_dir);
 /// The same from the file's bytes. place: their name, for messages

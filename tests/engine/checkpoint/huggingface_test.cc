@@ -176,6 +176,19 @@ TEST_CASE("what a config.json asks for and is not run here is refused by field",
         "checkpoint| c:2:7: not valid JSON: unexpected 'x'; copy the file again");
 }
 
+TEST_CASE("a config.json with any value of another kind is read or refused, and nothing else",
+          "[engine][huggingface]") {
+  const json original = golden_config().flatten();
+  for (const auto& [pointer, value] : original.items()) {
+    for (const json& other : {json(), json(true), json(-1), json(1e300), json("x"), json::array({1}), json::object()}) {
+      json config = golden_config();
+      config[json::json_pointer(pointer)] = other;
+      CAPTURE(pointer, other.dump());
+      fault_of([&] { read_huggingface_config(config.dump(), "c"); });  // throws what is no Error of ours
+    }
+  }
+}
+
 TEST_CASE("a checkpoint in Hugging Face's layout has no source, tag or step to choose", "[engine][huggingface]") {
   const fs::path base = source_path("tests/golden/huggingface");
   const std::string why =

@@ -137,6 +137,20 @@ TEST_CASE("a file that is cut off anywhere is an error, and so is one with a byt
   CHECK(fault(whole + " ") != "no error");
 }
 
+TEST_CASE("a file with any byte changed is read or refused, and nothing else", "[engine][safetensors]") {
+  const std::string whole = with_length(two_tensors(), kData);
+  int refused = 0;
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const char byte : {'\0', '"', '9', '{', '}', ',', '-', '\xff'}) {
+      std::string changed = whole;
+      changed[at] = byte;
+      CAPTURE(at, byte);
+      refused += fault(changed) != "no error";  // throws what is no Error of ours
+    }
+  }
+  CHECK(refused > 700);  // what is left changes names or data
+}
+
 // --- shards -------------------------------------------------------------------------------------------------------
 
 std::string one_tensor(const std::string& name) {
