@@ -142,7 +142,8 @@ ExitCode verify_model(Call& call, const VerifyOptions& options) {
   if (fault) plant.emplace(*fault, engine, fault_context(*session.model, session.tokenizer.has_value()));
 
   return verify_and_report(call, engine.target(), options, [&] {
-    return Json{{"checkpoint", session.checkpoint.name}, {"planted", planted ? Json(*planted) : Json(nullptr)},
+    return Json{{"checkpoint", session.checkpoint.name},
+                {"planted", planted ? Json(*planted) : Json(nullptr)},
                 {"command", nullptr},
                 {"protocol", nullptr}};
   });
@@ -192,8 +193,7 @@ ExitCode verify_subject(Call& call, const VerifyOptions& options) {
   if (flags.threads > 0 && !engine.tested().use_threads(flags.threads))
     throw ArgumentError("--threads", "this subject does not change its number of threads; leave the flag out");
   VerifyTarget target = engine.target();
-  MachineProbe probe;
-  target.slowness = slowness_of(engine.tested(), probe);
+  target.slowness = slowness_of(engine.tested());
   Json protocol = protocol_json(engine);
   return verify_and_report(call, target, options, [&] {
     protocol["restarts"] = engine.restarts();

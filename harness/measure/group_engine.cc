@@ -95,8 +95,7 @@ class ForeignGroup final : public GroupEngine {
   bool has_tools() const override { return false; }
   VerifyTarget target() override {
     target_.emplace(engine_.target());
-    MachineProbe probe;
-    if (slowness_ == 0) slowness_ = slowness_of(engine_.tested(), probe);
+    if (slowness_ == 0) slowness_ = slowness_of(engine_.tested());
     target_->slowness = slowness_;
     return *target_;
   }

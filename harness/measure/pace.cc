@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/error.h"
+#include "harness/measure/probe.h"
 #include "harness/verify/verdict/suite.h"
 
 namespace kvproof {
@@ -35,11 +37,17 @@ double uncached_seconds_per_token(Subject& subject, Probe& probe) {
 
 }  // namespace
 
-double slowness_of(Subject& subject, Probe& probe) {
+double slowness_of(Subject& subject) {
+  constexpr double kUnknown = 10;
+  MachineProbe probe;
   const SubjectInfo info = subject.info();
-  double seconds = step_seconds(subject, probe);
-  if (info.can.has(Ability::uncached)) seconds = std::max(seconds, uncached_seconds_per_token(subject, probe));
-  return std::max(0.1, seconds / estimated_forward_seconds(info));
+  try {
+    double seconds = step_seconds(subject, probe);
+    if (info.can.has(Ability::uncached)) seconds = std::max(seconds, uncached_seconds_per_token(subject, probe));
+    return std::max(0.1, seconds / estimated_forward_seconds(info));
+  } catch (const Error&) {
+    return kUnknown;
+  }
 }
 
 }  // namespace kvproof

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMostInARow = 20;
+constexpr int64_t kMostInARow = 8;
 constexpr std::array<std::string_view, 4> kLooking = {"hello", "uncached", "read_slots", "ping"};
 
 }  // namespace

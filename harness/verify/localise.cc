@@ -105,8 +105,9 @@ struct Meaning {
 
 class Judgement {
  public:
-  Judgement(const std::vector<ScenarioOutcome>& outcomes, const std::vector<Failure>& failures)
-      : outcomes_(outcomes), failures_(failures), first_(failures.front()), finding_(first_.finding),
+  Judgement(const std::vector<ScenarioOutcome>& outcomes, const std::vector<Failure>& failures,
+            const LocaliseFacts& facts)
+      : outcomes_(outcomes), failures_(failures), facts_(facts), first_(failures.front()), finding_(first_.finding),
         at_(finding_.place) {}
 
   Divergence run() {
@@ -122,7 +123,8 @@ class Judgement {
   Meaning judge() const {
     if (is_generation(finding_) || at_.stage == "tokens") return judge_generation();
     if (rounding_only() && !first_.outcome->broke_off.empty())
-      return {Suspect::unknown, fmt::format("in {} the engine ends in an error: {}", first_.dtype, first_.outcome->broke_off),
+      return {Suspect::unknown,
+              fmt::format("in {} the engine ends in an error: {}", first_.dtype, first_.outcome->broke_off),
               fmt::format("{} in float64 passes", first_.kind)};
     if (rounding_only())
       return {Suspect::precision,
@@ -135,7 +137,7 @@ class Judgement {
     if (const Meaning clear = judge_clue(); clear.suspect != Suspect::unknown) return clear;
     if (const std::string change = change_before(finding_); !change.empty()) return judge_after(change);
     if (rows_matter()) return judge_rows();
-    return judge_stage();
+    return facts_.stages_shown || at_.stage == "state" ? judge_stage() : judge_hidden();
   }
 
   // --- by the kind of failure ----------------------------------------------------------------------------------------
@@ -357,6 +359,84 @@ class Judgement {
     return {Suspect::unknown, "no known pattern: " + finding_.message, ""};
   }
 
+  // --- by slots and logits alone -------------------------------------------------------------------------------------
+
+  /// Whether K, or V, is wrong in the slots of the same step and layer.
+  bool slots_wrong(const char* tensor) const {
+    const auto& all = first_.outcome->findings;
+    return std::any_of(all.begin(), all.end(), [&](const Finding& other) {
+      return other.place.step == at_.step && other.place.layer == at_.layer && other.place.stage == "cache" &&
+             other.place.tensor == tensor;
+    });
+  }
+  /// The first position with wrong logits, in any failed scenario of this dtype that only went forward.
+  int64_t first_wrong_position() const {
+    int64_t first = std::numeric_limits<int64_t>::max();
+    for (const Failure& failure : failures_) {
+      if (failure.dtype != first_.dtype) continue;
+      for (const Finding& f : failure.outcome->findings)
+        if (f.place.stage == "logits" && is_forward(f) && change_before(f).empty())
+          first = std::min(first, f.place.position);
+    }
+    return first;
+  }
+  /// The window at whose edge logits begin to be wrong; kNowhere: none.
+  int64_t window_at_fault() const {
+    const int64_t first = first_wrong_position();
+    for (const int64_t window : facts_.windows)
+      if (window > 0 && (first == window || first == window + 1)) return window;
+    return kNowhere;
+  }
+  /// Whether a scenario of this kind ran in this dtype and passed.
+  bool passes(const std::string& kind) const {
+    bool any = false;
+    for (const ScenarioOutcome& outcome : outcomes_) {
+      if (dtype_of(outcome.name) != first_.dtype || kind_of(outcome.name) != kind) continue;
+      if (outcome.failed()) return false;
+      any = true;
+    }
+    return any;
+  }
+
+  /// Queries, attention and the residual stream are not to be seen: what the slots and the onset tell.
+  Meaning judge_hidden() const {
+    if (clue(clue::kNotANumber))
+      return {Suspect::attention, "what comes out is no number: something is read that nobody wrote, or divided by 0",
+              ""};
+    if (const int64_t window = window_at_fault(); window != kNowhere)
+      return {Suspect::window, "attention keeps to another window than the layer's",
+              fmt::format("logits are right up to position {}, where the window of {} begins to matter",
+                          first_wrong_position() - 1, window)};
+    if (at_.stage == "cache") return judge_hidden_slots();
+    if (passes("ones"))
+      return {Suspect::mask, "the mask inside a chunk is wrong, or what its tokens take from each other",
+              "token by token all is right"};
+    return {Suspect::attention,
+            "what is read from the cache is wrong (mask, window, head map, length), or the end of the forward is",
+            slots_compared() ? "the slots are those of one prefill, the logits are not those of recomputation"
+                             : "the slots are not shown"};
+  }
+  bool slots_compared() const { return first_.outcome->level(Level::keys_values).checks > 0; }
+
+  Meaning judge_hidden_slots() const {
+    const bool key = slots_wrong("K"), value = slots_wrong("V");
+    const std::string pattern = fmt::format("{} in layer {}",
+                                            key && value ? "K and V differ"
+                                            : key        ? "K differs but V matches"
+                                                         : "V differs but K matches",
+                                            at_.layer);
+    if (clue(clue::kTurned)) return {Suspect::position, "keys are turned by the wrong position", pattern};
+    if (key && value && clue(clue::kFirstOfChunk))
+      return {Suspect::smear, "the first token of a chunk loses what it takes from the token before it", pattern};
+    if (key && value && at_.layer > 0)
+      return {passes("ones") ? Suspect::mask : Suspect::attention,
+              fmt::format("layer {} gives another output from right keys and values: its mask, the slots it reads, or "
+                          "its block",
+                          at_.layer - 1),
+              pattern + ", and those of the layers before match"};
+    return {Suspect::cache_write, "what is stored is not what one prefill stores", pattern};
+  }
+
   Meaning judge_state() const {
     if (is_error() && contains(finding_.message, "KV cache"))
       return {Suspect::capacity, "the engine refuses tokens that fit", finding_.message};
@@ -434,6 +514,7 @@ class Judgement {
 
   const std::vector<ScenarioOutcome>& outcomes_;
   const std::vector<Failure>& failures_;
+  const LocaliseFacts& facts_;
   const Failure& first_;
   const Finding& finding_;
   const Place& at_;
@@ -499,10 +580,10 @@ std::string to_string(Suspect suspect) {
   return "unknown";
 }
 
-std::optional<Divergence> localise(const std::vector<ScenarioOutcome>& outcomes) {
+std::optional<Divergence> localise(const std::vector<ScenarioOutcome>& outcomes, const LocaliseFacts& facts) {
   const std::vector<Failure> failures = failures_of(outcomes);
   if (failures.empty()) return std::nullopt;
-  return Judgement(outcomes, failures).run();
+  return Judgement(outcomes, failures, facts).run();
 }
 
 }  // namespace kvproof

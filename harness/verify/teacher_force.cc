@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "harness/verify/gates.h"
+
 namespace kvproof {
 namespace {
 
@@ -197,7 +199,7 @@ Agreement check_agreement(const AgreementRequest& request, Subject& subject, Sub
 
   const bool full = request.level == VerifyLevel::full;
   const LogitsAt prefill_at = full ? LogitsAt::all : LogitsAt::last;
-  const bool half = info.dtype == "bfloat16" || info.dtype == "float16";
+  const bool half = is_half(info.dtype) && reference.info().dtype == "float64";
   CachedReplay cached(subject, request.prompt, request.naive, prefill_at);
   std::optional<CachedReplay> logic;
   if (half) logic.emplace(reference, request.prompt, request.naive, prefill_at);

@@ -36,7 +36,7 @@ std::vector<std::vector<int64_t>> choose_steps(const std::vector<int64_t>& lengt
 /// subject    what was measured; its cached path runs as the engine does: one prefill, cloned to all rows, then one
 ///            token a step, rows leaving as they end
 /// reference  the same weights in float64 on the CPU; its uncached logits are the truth, its cached ones the logic
-///            check of bfloat16 and float16
+///            check of bfloat16 and float16. The subject itself where nothing better is known
 /// throws     what the subjects throw
 /// cost       one uncached forward per judged row on either subject, and one cached run (two in bfloat16 and float16)
 Agreement check_agreement(const AgreementRequest& request, Subject& subject, Subject& reference);

@@ -15,6 +15,7 @@ namespace kvproof {
 struct DriveOptions {
   std::function<void(int threads)> use_threads;  // empty: scripts that ask for threads are skipped
   LogitMetrics* metrics = nullptr;               // takes in every judged row of logits
+  bool bitwise = true;  // runs of equal shapes must give equal bits; false: what the bank's gate allows may part them
 };
 
 /// After each step, for every row of the cache it changed:

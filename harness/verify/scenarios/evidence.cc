@@ -279,8 +279,11 @@ class Hypotheses {
       return fmt::format("{} is {} angles that belong to no position near: its pairs keep their lengths", what(),
                          clue::kTurned);
     const int64_t p = s_.place.position + *d;
-    std::string text = fmt::format("{} is {} {} position{} too {}, as for position {}", what(), clue::kTurned,
-                                   std::abs(*d), std::abs(*d) == 1 ? "" : "s", *d > 0 ? "many" : "few", p);
+    const std::string positions = fmt::format("{} position{}", std::abs(*d), std::abs(*d) == 1 ? "" : "s");
+    if (s_.trace.from_slots)  // another engine may turn the other way round
+      return fmt::format("{} is {} {} that it should not be", what(), clue::kTurned, positions);
+    std::string text = fmt::format("{} is {} {} too {}, as for position {}", what(), clue::kTurned, positions,
+                                   *d > 0 ? "many" : "few", p);
     if (s_.first > 0 && s_.held - s_.first > 1 && p == s_.place.position - s_.first)
       text += ", counted from the chunk's start";
     if (p < 0 && p == -s_.place.position) text += ", or the other way round";

@@ -203,6 +203,9 @@ void capacity(Builder& b, const Parameters& p) {
   b.decode(0, 1).refuse(0, 1).reserve(0, p[0] + 2).decode(0, 2).refuse(0, 1);
 }
 
+// The same where capacities cannot be raised.
+void overflow(Builder& b, const Parameters& p) { b.create(0, 1, p[0]).prefill(0, p[0]).refuse(0, 1); }
+
 void poison(Builder& b, const Parameters& p) {
   b.create(0, 2, p[0] + p[1] + 7).poison(0).prefill(0, p[0]).poison(0).decode(0, p[1]);
   b.truncate(0, 1, p[0] / 2 + 1).poison(0).decode(0, 2);
@@ -320,6 +323,7 @@ const std::vector<KindRule>& rules() {
        reset_batch},
       {{"grow", "capacity, steps", "capacity reached, then grown twice"}, 2, 2, {2, 1}, grow},
       {{"capacity", "capacity", "one token more than fits is refused and changes nothing"}, 1, 1, {1}, capacity},
+      {{"overflow", "capacity", "one token behind a full cache is refused and changes nothing"}, 1, 1, {1}, overflow},
       {{"poison", "prompt, steps", "NaN in every slot that is not held"}, 2, 2, {1, 1}, poison},
       {{"interleave", "prompt, steps", "two caches in turns"}, 2, 2, {1, 1}, interleave},
       {{"over_allocated", "prompt, steps", "three times the capacity that is needed; asked for less, it stays"},

@@ -24,14 +24,23 @@ const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",        "
                                          "uneven[3,4]",  "batch_chunks[2,3,2]"};
 /// Every kind once or twice, a few tokens each.
 const std::vector<std::string> kShort = {
-    "prefill[1]",      "prefill[9]",          "decode[1,6]",       "decode[7,3]",
-    "ones[5]",         "batch[3,5,3]",        "ragged[1,4,9]",     "clone[3,7,3]",
-    "diverge[2,6]",    "shuffle[3,6,2]",      "retain[4,6]",       "truncate[9,4,4]",
-    "truncate[4,0,3]", "truncate_row[3,8,2]", "reset[9,3]",        "reset[3,9]",
-    "grow[4,3]",       "capacity[1]",         "capacity[6]",       "poison[4,4]",
-    "interleave[5,3]", "over_allocated[5,3]", "replay[2,5,2]",     "row_independence[3,5,2]",
-    "causality[4,6]",  "reset_batch[3,6,2]",  "uneven[3,6]",       "batch_chunks[3,4,3]",
-    "batch[9,4,2]",    "ragged[3,3,8,1,5]",   "chunks[20,18,1,2]",
+    "prefill[1]",        "prefill[9]",
+    "decode[1,6]",       "decode[7,3]",
+    "ones[5]",           "batch[3,5,3]",
+    "ragged[1,4,9]",     "clone[3,7,3]",
+    "diverge[2,6]",      "shuffle[3,6,2]",
+    "retain[4,6]",       "truncate[9,4,4]",
+    "truncate[4,0,3]",   "truncate_row[3,8,2]",
+    "reset[9,3]",        "reset[3,9]",
+    "grow[4,3]",         "capacity[1]",
+    "capacity[6]",       "overflow[1]",
+    "overflow[7]",       "poison[4,4]",
+    "interleave[5,3]",   "over_allocated[5,3]",
+    "replay[2,5,2]",     "row_independence[3,5,2]",
+    "causality[4,6]",    "reset_batch[3,6,2]",
+    "uneven[3,6]",       "batch_chunks[3,4,3]",
+    "batch[9,4,2]",      "ragged[3,3,8,1,5]",
+    "chunks[20,18,1,2]",
 };
 const std::vector<std::string> kMoreShort = {
     "prefill[2]",

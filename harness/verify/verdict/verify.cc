@@ -206,7 +206,8 @@ class Verification {
     if (const auto missing = side.info.can.missing(needed); !missing.empty())
       throw ArgumentError("--only", fmt::format("{}: this subject does not do {} ({})", name,
                                                 word_of(missing.front()).word, word_of(missing.front()).meaning));
-    DriveOptions drive_options{t_.use_threads, nullptr};
+    // What lies where in another engine's cache may differ from run to run, and with it the order of its sums.
+    DriveOptions drive_options{t_.use_threads, nullptr, t_.own_engine};
     if (side.info.dtype == report_.subject.dtype) drive_options.metrics = &metrics_;
     report_.outcomes.push_back(drive(script, name, options_.seed, side.subject, bank, drive_options));
     report_.outcomes.back().latent = !side.info.generate_uses.contains(needed);
@@ -317,8 +318,12 @@ class Verification {
       if (!outcome.latent || !outcome.failed()) in_use.push_back(outcome);
       if (outcome.latent || !outcome.failed()) latent.push_back(outcome);
     }
-    report_.first_divergence = localise(in_use);
-    report_.latent_divergence = localise(latent);
+    LocaliseFacts facts;
+    facts.stages_shown = t_.own_engine;
+    for (const int64_t window : report_.subject.windows)
+      if (window < report_.subject.rotary_len) facts.windows.push_back(window);
+    report_.first_divergence = localise(in_use, facts);
+    report_.latent_divergence = localise(latent, facts);
   }
 
   static int64_t failures(const std::optional<ModelReport>& model) {
