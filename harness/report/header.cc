@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "harness/report/numbers.h"
@@ -19,8 +20,15 @@ void add_once(std::vector<std::string>& list, const std::string& text) {
   if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
 }
 
+/// Whether somebody else's engine runs it; records of before there were any have no such field.
+bool is_subject(const View& checkpoint) { return checkpoint.has("subject") && !checkpoint.at("subject").is_null(); }
+
 std::string checkpoint_text(const View& checkpoint) {
   std::vector<std::string> parts;
+  if (is_subject(checkpoint)) {
+    parts.push_back("subject: " + shown(checkpoint.at("subject")));
+    if (checkpoint.at("parameters").is_null()) return parts.front() + "; its weights are not known here";
+  }
   if (checkpoint.at("path").is_null()) {
     parts.push_back("synthetic " + shown(checkpoint.at("tag")));
   } else {
@@ -38,17 +46,22 @@ std::string checkpoint_text(const View& checkpoint) {
 
 // How the cases ran: one text where they are alike.
 std::string settings_text(const View& record) {
+  std::set<std::string> subjects;
+  for (const View& checkpoint : record.at("checkpoints").items())
+    if (is_subject(checkpoint)) subjects.insert(shown(checkpoint.at("name")));
   std::vector<std::string> runs, logits;
   for (const View& one : record.at("cases").items()) {
     if (one.at("status").text() != "ok") continue;
     const View run = one.at("settings").at("run");
     add_once(runs, fmt::format("{}, {}, {}, {}", shown(run.at("backend")), shown(run.at("dtype")),
                                shown(run.at("device")), counted(run.at("threads").integer(), "thread")));
+    if (subjects.count(shown(one.at("checkpoint"))) > 0) continue;  // it decides that itself
     const bool all = one.at("settings").at("naive").at("logits").text() == "all";
     add_once(logits, all ? "of all positions, as nanochat does" : "of the last position only");
   }
   if (runs.empty()) return "no case ran";
-  return joined(runs, " | ") + "; naive computes logits " + joined(logits, " | ");
+  const std::string text = joined(runs, " | ");
+  return logits.empty() ? text : text + "; naive computes logits " + joined(logits, " | ");
 }
 
 std::string machine_text(const View& machine) {
