@@ -13,7 +13,7 @@ import copy
 import torch
 import transformers
 from kvproof_subject import CapacityError, Subject, serve
-from transformers_tiny import TINY, tiny_model
+from transformers_model import TINY, computes_in_float64, learned_positions, load, windows
 
 
 def arguments():
@@ -28,16 +28,6 @@ def arguments():
     return parser.parse_args()
 
 
-def computes_in_float64(model):
-    """Whether nothing is rounded to float32 on the way: many norms and softmaxes are. Then a change of 1e-9 and one of twice that
-    move the logits by d and 2 d; rounding inside would swallow both or make steps of them."""
-    model = copy.deepcopy(model).double()
-    x = model.get_input_embeddings()(torch.arange(1, 9, device=model.device)[None]).detach()
-    direction = 1e-9 * torch.randn_like(x)
-    zero, one, two = (model(inputs_embeds=x + k * direction, use_cache=False).logits for k in range(3))
-    return bool((two - 2 * one + zero).abs().max() < 1e-3 * (one - zero).abs().max())
-
-
 class Held:
     """A transformers cache and what it does not know before its first forward."""
 
@@ -49,26 +39,12 @@ class Transformers(Subject):
     def __init__(self, args):
         torch.set_grad_enabled(False)
         self.args = args
-        config = TINY[args.tiny]() if args.tiny else transformers.AutoConfig.from_pretrained(args.model)
-        # sdpa stays in the model's dtype; where scores are capped only eager attention does so.
-        capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-        options = {"attn_implementation": "eager" if capped else "sdpa"}
-        self.model = (tiny_model(args.tiny, args.seed, **options) if args.tiny else
-                      transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32, **options))
-        self.model = self.model.to(args.device).eval()
-        self.model.generation_config.eos_token_id = None  # generate() is asked for a number of tokens
+        self.model = load(args.model, args.tiny, args.seed).to(args.device)
         self.config = self.model.config.get_text_config()
         exact = ["float64"] if computes_in_float64(self.model) else []
         self.dtypes = sorted({args.dtype, "float32", *exact})
         self.model = self.model.to(getattr(torch, args.dtype))
-        learned = [m for name, m in self.model.named_modules()
-                   if name.endswith((".wpe", ".embed_positions")) and hasattr(m, "num_embeddings")]
-        self.positions = learned[0].num_embeddings - getattr(learned[0], "offset", 0) if learned else None
-        # A window of w tokens counts the token itself.
-        window = getattr(self.config, "sliding_window", None)
-        every = "sliding_attention" if window else "full_attention"
-        types = getattr(self.config, "layer_types", None) or [every] * self.config.num_hidden_layers
-        self.windows = [window - 1 if kind == "sliding_attention" else None for kind in types]
+        self.positions, self.windows = learned_positions(self.model), windows(self.config)
 
     def hello(self, dtype):
         if dtype:
