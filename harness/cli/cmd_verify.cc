@@ -168,10 +168,15 @@ Reference read_reference(const Arguments& arguments, bool has_model) {
 
 /// What the protocol costs; nulls where the subject does not answer ping.
 Json protocol_json(ForeignEngine& engine) {
-  Json out = {{"name", kProtocol}, {"call_ns", nullptr}, {"step_ns", nullptr}, {"payload_bytes", nullptr}};
+  Json out = {{"name", kProtocol},
+              {"call_ns", nullptr},
+              {"step_ns", nullptr},
+              {"payload_bytes", nullptr},
+              {"decode_ns", nullptr}};
   try {
     const ProtocolCost cost = engine.tested().measure_protocol();
     out.update({{"call_ns", cost.call_ns}, {"step_ns", cost.step_ns}, {"payload_bytes", cost.payload_bytes}});
+    if (cost.decode_ns) out["decode_ns"] = *cost.decode_ns;
   } catch (const SubjectError&) {
   }
   return out;

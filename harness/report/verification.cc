@@ -232,6 +232,8 @@ void write_protocol(const View& document, Page& page) {
   if (const auto call = p.at("call_ns").integer_or_null()) {
     line = fmt::format("{} us a call, {} us with a row of logits ({} bytes)", microseconds(*call),
                        microseconds(*p.at("step_ns").integer_or_null()), p.at("payload_bytes").integer());
+    if (const auto decode = p.at("decode_ns").integer_or_null())
+      line += fmt::format("; {} us of a decode step are not in its own clock", microseconds(*decode));
   } else {
     line = "its cost is unknown: the subject does not answer ping";
   }

@@ -113,6 +113,21 @@ bool ChildSubject::use_threads(int threads) {
   return true;
 }
 
+std::optional<int64_t> ChildSubject::median_unseen_ns() {
+  constexpr int64_t kSteps = 31;
+  const auto cache = new_cache(1, kSteps + 1);
+  std::vector<int64_t> unseen;
+  for (int64_t step = 0; step <= kSteps; ++step) {
+    const int64_t begin = now_ns();
+    cache->forward(TokenBatch::column({0}), LogitsAt::last);
+    const int64_t all = now_ns() - begin;
+    if (!own_forward_ns()) return std::nullopt;
+    if (step > 0) unseen.push_back(all - *own_forward_ns());  // the first warms up
+  }
+  std::nth_element(unseen.begin(), unseen.begin() + kSteps / 2, unseen.end());
+  return unseen[kSteps / 2];
+}
+
 ProtocolCost ChildSubject::measure_protocol() {
   connection_->revive();
   const SubjectInfo& info = connection_->hello().info;
@@ -120,6 +135,7 @@ ProtocolCost ChildSubject::measure_protocol() {
   cost.payload_bytes = info.vocab_size * number_bytes(info.dtype);
   cost.call_ns = median_ping_ns(*connection_, 0);
   cost.step_ns = median_ping_ns(*connection_, cost.payload_bytes);
+  cost.decode_ns = median_unseen_ns();
   return cost;
 }
 

@@ -23,6 +23,7 @@ struct ProtocolCost {
   int64_t call_ns = 0;        // a request and an answer without tensors
   int64_t step_ns = 0;        // with a row of logits
   int64_t payload_bytes = 0;  // of that row
+  std::optional<int64_t> decode_ns;  // of a decode step, what the child's own clock does not see; absent: it has none
 };
 
 class ChildConnection;
@@ -57,6 +58,8 @@ class ChildSubject : public Subject {
   int64_t restarts() const;
 
  private:
+  std::optional<int64_t> median_unseen_ns();
+
   std::shared_ptr<ChildConnection> connection_;  // caches keep it alive
 };
 

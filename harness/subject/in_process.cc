@@ -165,6 +165,7 @@ class InProcessSubject : public Subject {
                      .head_dim = c.head_dim(),
                      .n_embd = c.n_embd,
                      .sequence_len = c.sequence_len,
+                     .n_inner = c.mlp_width(),
                      .windows = {}};
     for (int64_t i = 0; i < c.n_layer; ++i) info.windows.push_back(c.window(i));
     return info;

@@ -31,6 +31,7 @@ struct SubjectInfo {
   int threads = 0;
   int64_t vocab_size = 0, rotary_len = 0;
   int64_t n_layer = 0, n_head = 0, n_kv_head = 0, head_dim = 0, n_embd = 0, sequence_len = 0;
+  int64_t n_inner = 0;           // hidden units between an mlp's two matrices; 0: not known
   std::vector<int64_t> windows;  // (n_layer) keys back, beside its own; kUnlimited: all
   Abilities can = Abilities::all();
   Abilities generate_uses = Abilities::all();  // what its own generation relies on

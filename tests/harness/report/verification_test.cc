@@ -195,14 +195,15 @@ TEST_CASE("a subject behind the protocol is shown with what talking to it costs"
   Json document = passing();
   document["checkpoint"] = nullptr;
   document["protocol"] = {{"name", "kvproof-subject/1"}, {"call_ns", 16500},     {"step_ns", 21000},
-                          {"payload_bytes", 8192},       {"restarts", 2}};
+                          {"payload_bytes", 8192},       {"decode_ns", 79000},  {"restarts", 2}};
   document["model"]["against_ours"] = {{"tokens", 8},   {"positions", 8},
                                        {"worst", 1e-6}, {"allowed", 1e-4},
                                        {"logits", tally(8, 0, 0.01)}, {"findings", Json::array()}};
   const std::string text = render_verification(document, false, 400);
   CHECK(has_line(text, "kvproof verify kvproof aten"));
   CHECK(has_line(text,
-                 "  protocol      16.5 us a call, 21.0 us with a row of logits (8192 bytes); a new child had to "
+                 "  protocol      16.5 us a call, 21.0 us with a row of logits (8192 bytes); 79.0 us of a decode step are not in "
+                 "its own clock; a new child had to "
                  "be started 2 times"));
   CHECK(has_line(text, "  model         equal: its uncached logits against our engine's at 8 positions, 8 tokens at "
                        "most; worst 1.0e-06, 1.0e-04 is allowed"));
