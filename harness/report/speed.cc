@@ -105,6 +105,17 @@ std::string why_unverified(const View& one) {
                    : "not verified: nobody knows whether the engine's output is right";
 }
 
+/// What the engine's own clock says, where it runs behind the protocol and has one.
+void write_own_clock(const View& paths, Page& page) {
+  const View metrics = paths.at("engine").at("metrics");
+  if (!metrics.has("own_prefill_ns") || metrics.at("own_prefill_ns").is_null()) return;
+  std::string text = "prefill " + milliseconds(median_of(metrics, "own_prefill_ns"));
+  if (const auto step = median_of(metrics, "own_tpot_ns")) text += ", a decode step " + milliseconds(step);
+  if (const auto step = median_of(metrics, "tpot_ns"))
+    text += fmt::format("; seen from here, sampling and protocol included, {}", milliseconds(step));
+  page.wrapped(left("    own clock", kLabelWidth) + "  ", text, Ink::dim);
+}
+
 void write_case(const View& one, const Layout& layout, Page& page) {
   page.line();
   const std::string id = shown(one.at("id")), heading = heading_of(one);
@@ -118,6 +129,7 @@ void write_case(const View& one, const Layout& layout, Page& page) {
   page.line(row(layout, "    naive", path_cells(paths.at("naive"))));
   page.line(row(layout, "    engine", path_cells(paths.at("engine"))));
   write_ratios(one, layout, page);
+  write_own_clock(paths, page);
   if (one.at("speedup").at("withheld").is_null() && !one.at("speedup").at("verified").boolean()) {
     page.wrapped("    ? ", why_unverified(one), Ink::doubtful);
   }

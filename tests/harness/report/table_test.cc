@@ -259,6 +259,19 @@ TEST_CASE("every exit code has its meaning", "[report]") {
   CHECK_THAT(render_table(record, false, 140), Catch::Matchers::Contains(row.text));
 }
 
+TEST_CASE("what an engine's own clock says stands below its speed-up", "[report]") {
+  Json record = sample();
+  record["cases"] = Json::array({record["cases"][0]});
+  Json& metrics = record["cases"][0]["paths"]["engine"]["metrics"];
+  CHECK(render_table(record, false, 100).find("own clock") == std::string::npos);
+  metrics["own_prefill_ns"] = {{"median", 2000000}, {"min", 1}, {"max", 2}, {"n", 3}};
+  metrics["own_tpot_ns"] = {{"median", 1040000}, {"min", 1}, {"max", 2}, {"n", 3}};
+  metrics["tpot_ns"] = {{"median", 1240000}, {"min", 1}, {"max", 2}, {"n", 3}};
+  CHECK(render_table(record, false, 120)
+            .find("    own clock   prefill 2.000 ms, a decode step 1.040 ms; seen from here, sampling and protocol "
+                  "included, 1.240 ms\n") != std::string::npos);
+}
+
 TEST_CASE("settings that differ between cases are all named", "[report]") {
   Json record = sample();
   record["cases"][1]["settings"]["run"]["dtype"] = "bfloat16";
