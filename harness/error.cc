@@ -5,6 +5,12 @@
 
 namespace kvproof {
 
+std::string words_of(const std::exception& error) {
+  const auto* subject = dynamic_cast<const SubjectError*>(&error);
+  const std::string words = subject ? subject->message() : error.what();
+  return words.substr(0, words.find('\n'));
+}
+
 ExitCode exit_code_of(const Error& error) {
   return error.kind() == "config" || error.kind() == "argument" ? ExitCode::usage : ExitCode::failed;
 }

@@ -1,6 +1,7 @@
 // The harness's own errors, and the exit code each kind of failure ends in.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,10 @@ struct RecordError : Error {
 struct SubjectError : Error {
   SubjectError(std::string place, std::string message) : Error("subject", std::move(place), std::move(message)) {}
 };
+
+/// What an exception says inside a report: its first line, without stack traces; a subject's without its place, which is the
+/// same command for all of them.
+std::string words_of(const std::exception& error);
 
 enum class ExitCode : int {
   ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70

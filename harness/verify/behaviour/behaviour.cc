@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "engine/error.h"
+#include "harness/error.h"
 #include "harness/verify/behaviour/scenario.h"
 
 namespace kvproof {
@@ -114,7 +114,7 @@ ScenarioOutcome run_behaviour(const std::string& name, uint64_t seed, const Beha
   } catch (const BadScenario& bad) {
     throw ArgumentError("scenario", bad.message);
   } catch (const std::exception& error) {
-    outcome.broke_off = error.what();
+    outcome.broke_off = words_of(error);
   }
   return outcome;
 }
