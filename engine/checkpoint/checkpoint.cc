@@ -107,7 +107,7 @@ std::vector<std::string> origins_of(const Architecture& a, const HuggingFaceConf
                                     const ArchitectureOverrides& overrides) {
   const std::vector<std::pair<std::string, std::string>> constants = {
       {"rope_base", fmt::format("{}", a.rope_base)},
-      {"softcap", fmt::format("{}", a.softcap)},
+      {"softcap", a.softcap == 0 ? "none" : fmt::format("{}", a.softcap)},
       {"norm_eps", fmt::format("{}", a.norm_eps)},
       {"rope_table_dtype", a.rope_table_dtype},
       {"qk_scale", fmt::format("{}", a.qk_scale)},

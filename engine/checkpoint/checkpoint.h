@@ -41,14 +41,14 @@ Checkpoint load_checkpoint_bytes(const CheckpointBytes& bytes, const Architectur
 /// Makes a checkpoint out of a spec such as "d4" or "d4,vocab_size=2048,n_kv_head=1,generation=2026-01,seed=3".
 ///
 /// dN: n_layer N, n_embd 64·N, head dim 128, n_kv_head = n_head = N/2, vocab_size 32768, sequence_len 2048,
-/// window_pattern SSSL, generation head, seed 0. Fields: every ModelDims field, generation, seed, dtype (of the stored
+/// window_pattern SSSL, generation head, seed 0. Fields: every ModelDims field but n_inner, generation, seed, dtype (of the stored
 /// matrices: float32 | bfloat16 | float16). Weights are "hot": no projection, gate, smear or backout is zero, so that every
 /// part of the forward moves the logits. The same spec gives the same weights everywhere, whatever the thread count.
 /// throws ArgumentError with place "synthetic" (the spec's fault, what is allowed)
 Checkpoint synthesize_checkpoint(const std::string& spec, const ArchitectureOverrides& overrides = {});
 
 /// Writes a checkpoint as a nanochat base directory: <dir>/base_checkpoints/<tag>/{model,meta}_<step>, and a small
-/// byte-level tokenizer/ whose size is vocab_size where that allows one. Refuses to overwrite.
+/// byte-level tokenizer/ whose size is vocab_size where that allows one. Refuses to overwrite, and an n_inner, which nanochat's meta file cannot say.
 /// throws CheckpointError
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& base_dir, const std::string& tag,
                      int64_t step);

@@ -199,12 +199,13 @@ void check_channels(const Architecture& a, const ModelDims& dims, const std::str
   throw ArgumentError("architecture." + key, fmt::format("expected {}, found {}", expected, quote(found)));
 }
 
-double number_override(const std::string& key, const std::string& text, double low, double high) {
+double number_override(const std::string& key, const std::string& text, double low, double high,
+                       const char* otherwise = "") {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   const bool plain = !text.empty() && text.find_first_not_of("0123456789+-.eE") == std::string::npos;
   if (!plain || *end != '\0' || !(value >= low && value <= high)) {
-    fail_override(key, fmt::format("a number in [{}, {}]", low, high), text);
+    fail_override(key, fmt::format("a number in [{}, {}]{}", low, high, otherwise), text);
   }
   return value;
 }
@@ -216,7 +217,7 @@ void apply_override(Architecture& a, const std::string& key, const std::string& 
   else if (key == "qk_scale")
     a.qk_scale = number_override(key, value, 1e-6, 1e6);
   else if (key == "softcap")
-    a.softcap = number_override(key, value, 1e-3, 1e9);
+    a.softcap = value == "none" ? 0 : number_override(key, value, 1e-3, 1e9, " or none");
   else if (key == "ve_gate_scale")
     a.ve_gate_scale = number_override(key, value, -1e6, 1e6);
   else if (key == "norm_eps")
@@ -306,6 +307,7 @@ void check_dims(const ModelDims& dims, const std::string& place) {
   bounded("n_head", dims.n_head, 1 << 12);
   bounded("n_kv_head", dims.n_kv_head, 1 << 12);
   bounded("n_embd", dims.n_embd, 1 << 20);
+  bounded("n_inner", dims.mlp_width(), 1 << 24);
   check("n_embd", dims.n_embd % dims.n_head == 0, fmt::format("a multiple of n_head {}", dims.n_head), dims.n_embd);
   const int64_t head_dim = dims.n_embd / dims.n_head;
   check("n_embd", head_dim % 2 == 0, "an even number of channels per head, which rotary pairs need", head_dim);
@@ -345,8 +347,8 @@ std::map<std::string, std::vector<int64_t>> expected_tensors(const Architecture&
     const std::string layer = fmt::format("transformer.h.{}.", i);
     shapes[layer + "attn.c_q.weight"] = shapes[layer + "attn.c_proj.weight"] = {C, C};
     shapes[layer + "attn.c_k.weight"] = shapes[layer + "attn.c_v.weight"] = {kv, C};
-    shapes[layer + "mlp.c_fc.weight"] = {4 * C, C};
-    shapes[layer + "mlp.c_proj.weight"] = {C, 4 * C};
+    shapes[layer + "mlp.c_fc.weight"] = {dims.mlp_width(), C};
+    shapes[layer + "mlp.c_proj.weight"] = {C, dims.mlp_width()};
     if (a.has_value_embeds && has_value_embedding(i, dims.n_layer)) {
       shapes[layer + "attn.ve_gate.weight"] = {dims.n_kv_head, a.ve_gate_channels};
       shapes[fmt::format("value_embeds.{}.weight", i)] = {dims.vocab_size, kv};

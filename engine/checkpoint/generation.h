@@ -15,10 +15,13 @@ namespace kvproof {
 /// A window so long that it never ends attention.
 inline constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 4;
 
-/// The sizes in meta_*.json's "model_config".
+/// The sizes in meta_*.json's "model_config", and one more that only a config.json has.
 struct ModelDims {
   int64_t sequence_len = 0, vocab_size = 0, n_layer = 0, n_head = 0, n_kv_head = 0, n_embd = 0;
   std::optional<std::string> window_pattern;  // absent: attention is unlimited
+  int64_t n_inner = 0;                        // hidden units of every mlp; 0: 4 * n_embd, as in all of nanochat
+
+  int64_t mlp_width() const { return n_inner != 0 ? n_inner : 4 * n_embd; }
 };
 
 /// Everything about the forward pass that neither the sizes nor the weights say.
@@ -29,7 +32,7 @@ struct Architecture {
   std::string window_pattern;         // upper case "SSSL"; empty: unlimited
   int64_t short_window = kUnlimited;  // an S layer sees this many keys back, and its own
   int64_t long_window = kUnlimited;   // an L layer: sequence_len where a pattern is present
-  double softcap = 0;
+  double softcap = 0;             // 0: none, logits are as lm_head gives them
   bool has_lambdas = false;       // resid_lambdas, x0_lambdas
   bool has_smear = false;         // smear_gate, smear_lambda
   bool has_backout = false;       // backout_lambda
@@ -49,7 +52,7 @@ struct Inference {
 };
 
 /// key=value pairs that win over what was inferred: generation, rope_base, qk_scale, window_pattern, short_window,
-/// softcap, ve_gate_scale, rope_table_dtype, norm_eps.
+/// softcap (or none), ve_gate_scale, rope_table_dtype, norm_eps.
 using ArchitectureOverrides = std::map<std::string, std::string>;
 
 /// Infers the architecture from the exact key set and checks every tensor's shape and dtype.

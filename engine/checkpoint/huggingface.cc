@@ -42,7 +42,7 @@ class ConfigReader {
     read_sizes();
     refuse_what_is_not_run();
     read_rope();
-    state("softcap", "final_logit_softcapping", find("final_logit_softcapping"), 15, 1e-3, 1e9);
+    read_softcap();
     state("norm_eps", "rms_norm_eps", find("rms_norm_eps"), 1e-6, 0, 1);
     config_.tied = flag("tie_word_embeddings");
     for (const auto& [key, value] : root_.items()) {
@@ -88,9 +88,9 @@ class ConfigReader {
 
   // A constant: what the field says, else transformers' default.
   void state(const std::string& key, const std::string& field, const json* value, double otherwise, double low,
-             double high) {
+             double high, const char* or_else = "") {
     if (value && (!value->is_number() || !(value->get<double>() >= low && value->get<double>() <= high)))
-      fail(field, fmt::format("expected a number in [{}, {}], found {}", low, high, shown(*value)));
+      fail(field, fmt::format("expected a number in [{}, {}]{}, found {}", low, high, or_else, shown(*value)));
     config_.stated[key] = fmt::format("{}", value ? value->get<double>() : otherwise);
     config_.origins[key] = value ? field : fmt::format("{} is absent, so transformers' default", field);
   }
@@ -125,11 +125,7 @@ class ConfigReader {
                        head_dim, shown(*own_head_dim)));
     }
     const int64_t hidden = integer("intermediate_size", find("intermediate_size"), 1 << 24);
-    if (hidden != 4 * d.n_embd) {
-      fail("intermediate_size", fmt::format("expected 4 · hidden_size, {}, as in nanochat, found {}; other widths are "
-                                            "not run here",
-                                            4 * d.n_embd, hidden));
-    }
+    if (hidden != 4 * d.n_embd) d.n_inner = hidden;
   }
 
   void refuse_what_is_not_run() {
@@ -186,6 +182,15 @@ class ConfigReader {
     state("rope_base", theta ? field : "rope_theta", theta, 10000, 1.0001, 1e12);
   }
 
+  // Here null does not stand for the default: it says that logits are not capped.
+  void read_softcap() {
+    const char* field = "final_logit_softcapping";
+    const json* value = find(field);
+    if (!value || !value->is_null()) return state("softcap", field, value, 15, 1e-3, 1e9, " or null");
+    config_.stated["softcap"] = "none";
+    config_.origins["softcap"] = field;
+  }
+
   static constexpr const char* kNoWindows = "transformers' NanoChat has full attention in all layers";
 
   const std::string& place_;
@@ -202,7 +207,7 @@ struct ExpectedTensor {
 // By the name that transformers gives.
 std::map<std::string, ExpectedTensor> expected_of(const HuggingFaceConfig& config) {
   const ModelDims& d = config.dims;
-  const int64_t C = d.n_embd, kv = C / d.n_head * d.n_kv_head;
+  const int64_t C = d.n_embd, kv = C / d.n_head * d.n_kv_head, inner = d.mlp_width();
   std::map<std::string, ExpectedTensor> expected = {{kEmbedding, {"transformer.wte.weight", {d.vocab_size, C}}}};
   if (!config.tied) expected[kHead] = {"lm_head.weight", {d.vocab_size, C}};
   for (int64_t i = 0; i < d.n_layer; ++i) {
@@ -214,8 +219,8 @@ std::map<std::string, ExpectedTensor> expected_of(const HuggingFaceConfig& confi
     add("self_attn.k_proj", "attn.c_k", {kv, C});
     add("self_attn.v_proj", "attn.c_v", {kv, C});
     add("self_attn.o_proj", "attn.c_proj", {C, C});
-    add("mlp.fc1", "mlp.c_fc", {4 * C, C});
-    add("mlp.fc2", "mlp.c_proj", {C, 4 * C});
+    add("mlp.fc1", "mlp.c_fc", {inner, C});
+    add("mlp.fc2", "mlp.c_proj", {C, inner});
   }
   return expected;
 }

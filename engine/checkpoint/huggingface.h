@@ -19,7 +19,7 @@ namespace kvproof {
 struct HuggingFaceConfig {
   ModelDims dims;                 // sequence_len is max_position_embeddings
   bool tied = false;              // tie_word_embeddings: lm_head is the embedding
-  ArchitectureOverrides stated;   // rope_base, softcap and norm_eps
+  ArchitectureOverrides stated;   // rope_base, softcap (or none) and norm_eps
   ArchitectureOverrides origins;  // the same keys: the field each came from, or that transformers' default stands in
   std::vector<std::string> not_read;  // fields that NanoChat of transformers does not have
 };
@@ -28,7 +28,7 @@ struct HuggingFaceConfig {
 ///
 /// place   the file's name, for messages
 /// throws  CheckpointError: not JSON, another model_type, a size that is missing or does not fit, a RoPE other than the default,
-///         sliding windows, biases, another activation, head_dim or intermediate_size of its own, quantized weights
+///         sliding windows, biases, another activation, a head_dim of its own, quantized weights
 HuggingFaceConfig read_huggingface_config(std::string_view text, const std::string& place);
 
 /// The tensors under nanochat's names; they share their bytes.

@@ -73,6 +73,11 @@ void save_checkpoint(const Checkpoint& checkpoint, const fs::path& base_dir, con
   if (tag.empty() || tag == "." || tag == ".." || tag.find('/') != std::string::npos) {
     throw CheckpointError("tag", fmt::format("expected the name of a folder, found {}", quote(tag)));
   }
+  if (checkpoint.dims.n_inner != 0) {
+    throw CheckpointError(
+        "n_inner", fmt::format("expected 4 · n_embd, {}, the only width that nanochat's meta file can mean, found {}",
+                               4 * checkpoint.dims.n_embd, checkpoint.dims.n_inner));
+  }
   if (step < 0) throw CheckpointError("step", fmt::format("expected at least 0, found {}", step));
   const fs::path folder = base_dir / "base_checkpoints" / tag;
   const fs::path model = folder / fmt::format("model_{:06}.pt", step),

@@ -212,11 +212,11 @@ Tensor AtenModel::attention(const Step& step, int64_t i, const Tensor& x, KVCach
 
 // relu squared between two matrices, (B, T, C) to (B, T, C).
 Tensor AtenModel::mlp(const LayerWeights& w, const Tensor& x) const {
-  const Tensor hidden = linear(x, w.c_fc).relu_();  // (B, T, 4C)
+  const Tensor hidden = linear(x, w.c_fc).relu_();  // (B, T, I)
   return linear(hidden * hidden, w.mlp_c_proj);
 }
 
-// The final norm's output (B, T, C) to softcapped logits, (B, V) or (B, T, V), at least in float32.
+// The final norm's output (B, T, C) to logits, softcapped where there is one, (B, V) or (B, T, V), at least in float32.
 Tensor AtenModel::head(const Step& step, const Tensor& x, LogitsAt at) const {
   Tensor chosen = x;
   if (at == LogitsAt::last) {
@@ -230,6 +230,7 @@ Tensor AtenModel::head(const Step& step, const Tensor& x, LogitsAt at) const {
   }
   Tensor logits = linear(chosen, w_.lm_head);
   if (dtype() != at::kDouble) logits = logits.to(at::kFloat);
+  if (config().softcap == 0) return logits;
   return logits.div_(config().softcap).tanh_().mul_(config().softcap);
 }
 

@@ -11,7 +11,7 @@ constexpr int64_t kSmearChannels = 24;
 int64_t layer_matmul(const GptConfig& c, int64_t layer) {
   const int64_t C = c.n_embd, kv = c.n_kv_head * c.head_dim();
   const int64_t gate = c.has_value_embed(layer) ? c.n_kv_head * c.ve_gate_channels : 0;
-  return C * C + 2 * C * kv + C * C + 8 * C * C + gate;  // c_q, c_k and c_v, c_proj, the MLP's two, ve_gate
+  return C * C + 2 * C * kv + C * C + 2 * C * c.mlp_width() + gate;  // c_q, c_k and c_v, c_proj, the MLP's two, ve_gate
 }
 
 int64_t value_embed_layers(const GptConfig& c) {

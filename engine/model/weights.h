@@ -14,8 +14,8 @@ struct LayerWeights {
   at::Tensor c_q;          // (H·D, C)
   at::Tensor c_k, c_v;     // (G·D, C)
   at::Tensor c_proj;       // (C, H·D)
-  at::Tensor c_fc;         // (4C, C)
-  at::Tensor mlp_c_proj;   // (C, 4C)
+  at::Tensor c_fc;         // (I, C), I = mlp_width()
+  at::Tensor mlp_c_proj;   // (C, I)
   at::Tensor ve_gate;      // (G, ve_gate_channels), undefined on layers without a value embedding
   at::Tensor value_embed;  // (V, G·D), likewise; as stored
   double resid_lambda = 1, x0_lambda = 0;

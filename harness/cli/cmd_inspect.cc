@@ -25,13 +25,15 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json
 Json window_json(int64_t window) { return window == kUnlimited ? Json() : Json(window); }
 
 Json config_json(const ModelDims& dims) {
-  return {{"sequence_len", dims.sequence_len},
-          {"vocab_size", dims.vocab_size},
-          {"n_layer", dims.n_layer},
-          {"n_head", dims.n_head},
-          {"n_kv_head", dims.n_kv_head},
-          {"n_embd", dims.n_embd},
-          {"window_pattern", dims.window_pattern ? Json(*dims.window_pattern) : Json()}};
+  Json config = {{"sequence_len", dims.sequence_len},
+                 {"vocab_size", dims.vocab_size},
+                 {"n_layer", dims.n_layer},
+                 {"n_head", dims.n_head},
+                 {"n_kv_head", dims.n_kv_head},
+                 {"n_embd", dims.n_embd},
+                 {"window_pattern", dims.window_pattern ? Json(*dims.window_pattern) : Json()}};
+  if (dims.n_inner != 0) config["n_inner"] = dims.n_inner;  // a width that nanochat does not have
+  return config;
 }
 
 Json architecture_json(const GptConfig& config) {
@@ -43,7 +45,7 @@ Json architecture_json(const GptConfig& config) {
           {"qk_scale", config.qk_scale},
           {"window_pattern", text_or_null(config.Architecture::window_pattern)},
           {"windows", windows},
-          {"softcap", config.softcap},
+          {"softcap", config.softcap == 0 ? Json() : Json(config.softcap)},
           {"norm_eps", config.norm_eps},
           {"resid_and_x0_lambdas", config.has_lambdas},
           {"smear", config.has_smear},

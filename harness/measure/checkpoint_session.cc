@@ -26,6 +26,7 @@ Json dims_json(const ModelDims& dims) {
               {"n_layer", dims.n_layer},           {"n_head", dims.n_head},
               {"n_kv_head", dims.n_kv_head},       {"n_embd", dims.n_embd}};
   out["window_pattern"] = dims.window_pattern ? Json(*dims.window_pattern) : Json(nullptr);
+  if (dims.n_inner != 0) out["n_inner"] = dims.n_inner;  // a width that nanochat does not have
   return out;
 }
 

@@ -36,6 +36,8 @@ OracleTensor weight(const OracleModel& model, const std::string& name, const std
   return tensor;
 }
 
+int64_t hidden_units(const OracleModel& model) { return model.n_inner > 0 ? model.n_inner : 4 * model.n_embd; }
+
 std::string in_layer(int64_t layer, const std::string& name) {
   return "transformer.h." + std::to_string(layer) + "." + name;
 }
@@ -238,8 +240,9 @@ void Forward::attention(int64_t layer, OracleLayer* out) {
 }
 
 void Forward::mlp(int64_t layer) {
-  const OracleTensor c_fc = weight(model, in_layer(layer, "mlp.c_fc.weight"), {4 * C, C});
-  const OracleTensor c_proj = weight(model, in_layer(layer, "mlp.c_proj.weight"), {C, 4 * C});
+  const int64_t units = hidden_units(model);
+  const OracleTensor c_fc = weight(model, in_layer(layer, "mlp.c_fc.weight"), {units, C});
+  const OracleTensor c_proj = weight(model, in_layer(layer, "mlp.c_proj.weight"), {C, units});
   for (Vector& at : x) {
     Vector hidden = product(c_fc, normalized(at, c.norm_eps));
     for (double& value : hidden) value = value < 0 ? 0 : value * value;  // NaN stays NaN
@@ -339,7 +342,9 @@ OracleTrace run_oracle(const OracleModel& model, const OracleConstants& constant
       for (int64_t i = 0; i < forward.C; ++i) last[i] -= backout * x_mid[t][i];
     }
     Vector logits = product(lm_head, normalized(last, constants.norm_eps), model.vocab_size);
-    for (double& logit : logits) logit = constants.softcap * std::tanh(logit / constants.softcap);
+    if (constants.softcap > 0) {
+      for (double& logit : logits) logit = constants.softcap * std::tanh(logit / constants.softcap);
+    }
     trace.logits.push_back(std::move(logits));
   }
   return trace;
@@ -364,10 +369,11 @@ OracleRotaryBounds oracle_rotary_bounds(const OracleConstants& constants, int64_
 double oracle_flops(const OracleModel& model, int64_t tokens, int64_t logit_positions) {
   const OracleConstants constants = oracle_constants(model);
   const auto T = static_cast<double>(tokens), C = static_cast<double>(model.n_embd);
+  const auto units = static_cast<double>(hidden_units(model));
   const double kv_channels = C / static_cast<double>(model.n_head) * static_cast<double>(model.n_kv_head);
   double flops = 2 * static_cast<double>(logit_positions) * C * static_cast<double>(model.vocab_size);
   for (const auto& window : constants.windows) {
-    const double matrices = 2 * C * C + 2 * C * kv_channels + 8 * C * C;  // q and proj, k and v, mlp
+    const double matrices = 2 * C * C + 2 * C * kv_channels + 2 * C * units;  // q and proj, k and v, mlp
     // Query t has min(t, window) + 1 keys: a triangle, then a band.
     const double reach = window ? std::min(static_cast<double>(*window), T) : T;
     const double pairs = reach * (reach + 1) / 2 + (T - reach) * (reach + 1);

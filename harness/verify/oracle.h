@@ -25,6 +25,7 @@ struct OracleModel {
   std::string generation;
   int64_t sequence_len = 0, vocab_size = 0, n_layer = 0, n_head = 0, n_kv_head = 0, n_embd = 0;
   std::optional<std::string> window_pattern;  // as in the meta file
+  int64_t n_inner = 0;                        // hidden units of every mlp; 0: four for each channel
   /// The words of --arch: generation, rope_base, qk_scale, window_pattern, short_window, softcap, ve_gate_scale,
   /// rope_table_dtype, norm_eps.
   std::map<std::string, std::string> overrides;
@@ -45,7 +46,7 @@ struct OracleConstants {
   double rope_base = 0;
   std::string rope_table_dtype;  // float64, float32, bfloat16 or float16; never "compute"
   double qk_scale = 0;           // on q and on k, after their norm
-  double softcap = 0;
+  double softcap = 0;  // 0: logits are not capped
   double norm_eps = 0;
   /// (n_layer) How many keys back a query sees, beside its own; absent: all of them.
   std::vector<std::optional<int64_t>> windows;

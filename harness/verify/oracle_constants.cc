@@ -119,6 +119,7 @@ void check_sizes(const OracleModel& model) {
                                                               {"n_embd", model.n_embd}}) {
     if (value < 1) fail(key, "at least 1", std::to_string(value));
   }
+  if (model.n_inner < 0) fail("n_inner", "at least 1, or 0 for 4 * n_embd", std::to_string(model.n_inner));
   if (model.n_embd % (2 * model.n_head) != 0)
     fail("n_embd", "an even number of channels per head", std::to_string(model.n_embd));
   if (model.n_head % model.n_kv_head != 0) fail("n_kv_head", "a divisor of n_head", std::to_string(model.n_kv_head));
@@ -150,7 +151,11 @@ OracleConstants oracle_constants(const OracleModel& model) {
 
   override_number(model, "rope_base", &c.rope_base);
   override_number(model, "qk_scale", &c.qk_scale);
-  override_number(model, "softcap", &c.softcap);
+  const bool uncapped = override_of(model, "softcap") == "none";
+  if (uncapped)
+    c.softcap = 0;
+  else
+    override_number(model, "softcap", &c.softcap);
   override_number(model, "ve_gate_scale", &c.ve_gate_scale);
   if (const auto text = override_of(model, "norm_eps")) c.norm_eps = number("norm_eps", *text, 0);
   c.rope_table_dtype = table_dtype_of(model, era, c);

@@ -99,7 +99,7 @@ const std::vector<BadInput> kCommandLines = {
     {ids({"--base-dir", "demo", "--arch", "softcp=20"}), 2, "argument",
      "--arch softcp: unknown key; known are generation, rope_base, qk_scale, window_pattern, short_window, softcap, ve_gate_scale, rope_table_dtype, norm_eps"},
     {ids({"--base-dir", "demo", "--arch", "softcap=-1"}), 2, "argument",
-     "--arch softcap: expected a number in [0.001, 1000000000], found '-1'"},
+     "--arch softcap: expected a number in [0.001, 1000000000] or none, found '-1'"},
     {ids({"--arch", "softcap=1", "--arch", "softcap=2"}), 2, "argument",
      "--arch softcap: was given twice; give it once"},
     {ids({"--base-dir", "demo", "--arch", "generation=2024"}), 2, "argument",

@@ -9,8 +9,8 @@ namespace {
 
 const std::string kFolder = source_path("tests/golden/huggingface");
 
-Json json_of(const std::vector<std::string>& words) {
-  const auto run = run_kvproof(words + std::vector<std::string>{"--format", "json", "--base-dir", kFolder});
+Json json_of(const std::vector<std::string>& words, const std::string& folder = kFolder) {
+  const auto run = run_kvproof(words + std::vector<std::string>{"--format", "json", "--base-dir", folder});
   CAPTURE(words, run.err);
   REQUIRE(run.code == 0);
   return run.json();
@@ -34,6 +34,14 @@ TEST_CASE("inspect names the files of a Hugging Face folder and where its consta
   CHECK_THAT(text.err,
              Catch::Matchers::Contains("checkpoint " + kFolder +
                                        "/model.safetensors: in Hugging Face's layout, generation huggingface\n"));
+}
+
+TEST_CASE("inspect says an MLP's width where it is not nanochat's, and that there is no softcap", "[program]") {
+  const auto own = json_of({"inspect"}, kFolder + "/inner-50"), usual = json_of({"inspect"});
+  CHECK(own["config"]["n_inner"] == 50);
+  CHECK_FALSE(usual["config"].contains("n_inner"));
+  CHECK(own["architecture"]["softcap"].is_null());
+  CHECK(own["parameters"]["total"] == 2 * 61 * 24 + 2 * (2 * 24 * 24 + 2 * 12 * 24 + 2 * 50 * 24));
 }
 
 TEST_CASE("generate continues as transformers does", "[program]") {
@@ -65,7 +73,8 @@ TEST_CASE("a Hugging Face folder has no tag to choose", "[program]") {
 }
 
 TEST_CASE("the oracle agrees with a checkpoint in Hugging Face's layout", "[program]") {
-  const auto run = run_kvproof({"verify", "--base-dir", kFolder, "--threads", "1", "--quick"});
+  const std::string folder = kFolder + GENERATE("", "/inner-50");
+  const auto run = run_kvproof({"verify", "--base-dir", folder, "--threads", "1", "--quick"});
   CAPTURE(run.out, run.err);
   CHECK(run.code == 0);
   CHECK_THAT(run.out, Catch::Matchers::Contains("oracle        equal: "));

@@ -85,6 +85,7 @@ OracleModel oracle_sizes(const ModelDims& dims, const std::string& generation) {
   model.n_head = dims.n_head;
   model.n_kv_head = dims.n_kv_head;
   model.n_embd = dims.n_embd;
+  model.n_inner = dims.n_inner;
   model.window_pattern = dims.window_pattern;
   return model;
 }

@@ -105,8 +105,9 @@ const std::vector<std::string> kNumerics = {
 
 double matmul_elements(const SubjectInfo& i) {
   const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim),
-               kv = static_cast<double>(i.n_kv_head * i.head_dim);
-  return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 8 * C * C) + static_cast<double>(i.vocab_size) * C;
+               kv = static_cast<double>(i.n_kv_head * i.head_dim),
+               inner = i.n_inner > 0 ? static_cast<double>(i.n_inner) : 4 * C;  // the usual where it is not known
+  return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 2 * C * inner) + static_cast<double>(i.vocab_size) * C;
 }
 
 /// Multiply-adds of positions first … first + count - 1, twice.

@@ -169,6 +169,7 @@ TEST_CASE("overrides win over what was inferred", "[engine][generation]") {
   CHECK(a.rope_table_dtype == "float64");
   CHECK(a.norm_eps == 1e-6);
   CHECK(infer(dims, tensors_of("head", dims), {{"window_pattern", "none"}}).long_window == kUnlimited);
+  CHECK(infer(dims, tensors_of("head", dims), {{"softcap", "none"}}).softcap == 0);
   ModelDims old = dims;
   old.window_pattern = "L";  // as HEAD's loader would patch it in
   Inference inference;
@@ -181,11 +182,11 @@ TEST_CASE("an override out of range names its key and what is allowed", "[engine
   ModelDims old = dims;
   old.window_pattern.reset();
   const std::map<std::pair<std::string, std::string>, std::string> messages = {
-      {{"softcap", "0"}, "architecture.softcap: expected a number in [0.001, 1000000000], found '0'"},
-      {{"softcap", "nan"}, "architecture.softcap: expected a number in [0.001, 1000000000], found 'nan'"},
-      {{"softcap", "20x"}, "architecture.softcap: expected a number in [0.001, 1000000000], found '20x'"},
-      {{"softcap", ""}, "architecture.softcap: expected a number in [0.001, 1000000000], found ''"},
-      {{"softcap", "0x14"}, "architecture.softcap: expected a number in [0.001, 1000000000], found '0x14'"},
+      {{"softcap", "0"}, "architecture.softcap: expected a number in [0.001, 1000000000] or none, found '0'"},
+      {{"softcap", "nan"}, "architecture.softcap: expected a number in [0.001, 1000000000] or none, found 'nan'"},
+      {{"softcap", "20x"}, "architecture.softcap: expected a number in [0.001, 1000000000] or none, found '20x'"},
+      {{"softcap", ""}, "architecture.softcap: expected a number in [0.001, 1000000000] or none, found ''"},
+      {{"softcap", "0x14"}, "architecture.softcap: expected a number in [0.001, 1000000000] or none, found '0x14'"},
       {{"rope_base", "1e999"}, "architecture.rope_base: expected a number in [1.0001, 1000000000000], found '1e999'"},
       {{"norm_eps", "-1"}, "architecture.norm_eps: expected a number in [0, 1], found '-1'"},
       {{"short_window", "2.5"}, "architecture.short_window: expected a whole number, found '2.5'"},
@@ -303,6 +304,7 @@ TEST_CASE("impossible sizes are errors that name the key", "[engine][generation]
   CHECK(fault([](auto& d) { d.n_head = 0; }) == at + "n_head: expected 1 to 4096, found 0");
   CHECK(fault([](auto& d) { d.n_kv_head = 0; }) == at + "n_kv_head: expected 1 to 4096, found 0");
   CHECK(fault([](auto& d) { d.n_embd = 1 << 21; }) == at + "n_embd: expected 1 to 1048576, found 2097152");
+  CHECK(fault([](auto& d) { d.n_inner = -1; }) == at + "n_inner: expected 1 to 16777216, found -1");
   CHECK(fault([](auto& d) { d.n_embd = 66; }) == at + "n_embd: expected a multiple of n_head 4, found 66");
   CHECK(fault([](auto& d) { d.n_embd = 60; }) ==
         at + "n_embd: expected an even number of channels per head, which rotary pairs need, found 15");

@@ -78,6 +78,27 @@ TEST_CASE("every constant is config.json's or fixed in transformers, and its ori
             "window_pattern none: fixed in transformers' code"});
 }
 
+TEST_CASE("an MLP is as wide as config.json says, and logits are capped only where it says so", "[engine][huggingface]") {
+  const auto own = load_checkpoint({golden("inner-50"), {}, {}, {}});
+  CHECK(own.dims.n_embd == 24);
+  CHECK(own.dims.n_inner == 50);
+  CHECK(own.dims.mlp_width() == 50);
+  CHECK(own.tensors.at("transformer.h.1.mlp.c_proj.weight").sizes() == at::IntArrayRef({24, 50}));
+  CHECK(own.architecture.softcap == 0);
+  CHECK(own.inference.origins[1] == "softcap none: config.json, final_logit_softcapping");
+  const auto usual = load_checkpoint({source_path("tests/golden/huggingface"), {}, {}, {}});
+  CHECK(usual.dims.n_inner == 0);  // as in nanochat, where nothing says it
+  CHECK(usual.dims.mlp_width() == 144);
+}
+
+TEST_CASE("a width of its own cannot be saved in nanochat's layout", "[engine][huggingface]") {
+  const auto checkpoint = load_checkpoint({golden("inner-50"), {}, {}, {}});
+  const TempDir folder;
+  CHECK(fault_of([&] { save_checkpoint(checkpoint, folder.path(), "d2", 0); }) ==
+        "checkpoint| n_inner: expected 4 · n_embd, 96, the only width that nanochat's meta file can mean, found 50");
+  CHECK(fs::is_empty(folder.path()));
+}
+
 TEST_CASE("an override wins over config.json", "[engine][huggingface]") {
   const auto checkpoint = load_checkpoint({source_path("tests/golden/huggingface"), {}, {}, {}},
                                           {{"softcap", "20"}, {"generation", "2025-10"}});
@@ -141,16 +162,16 @@ TEST_CASE("what a config.json asks for and is not run here is refused by field",
        R"(quantization_config: expected null, found {"bits":4}; save the model with plain weights)"},
       {{{"head_dim", 8}},
        "head_dim: expected hidden_size / num_attention_heads, 6, found 8; heads of another size are not run here"},
-      {{{"intermediate_size", 100}},
-       "intermediate_size: expected 4 · hidden_size, 144, as in nanochat, found 100; other widths are not run here"},
+      {{{"intermediate_size", 0}}, "intermediate_size: expected an integer in 1 to 16777216, found 0"},
+      {{{"intermediate_size", nullptr}}, "intermediate_size: expected an integer in 1 to 16777216, found null"},
       {{{"hidden_size", 35}},
        "hidden_size: expected an even number of channels for each of num_attention_heads 6, found 35"},
       {{{"num_key_value_heads", 4}}, "num_attention_heads: expected a multiple of num_key_value_heads 4, found 6"},
       {{{"vocab_size", "331"}}, R"(vocab_size: expected an integer in 1 to 16777216, found "331")"},
       {{{"num_hidden_layers", 0}}, "num_hidden_layers: expected an integer in 1 to 4096, found 0"},
       {{{"rms_norm_eps", -1}}, "rms_norm_eps: expected a number in [0, 1], found -1"},
-      {{{"final_logit_softcapping", nullptr}},
-       "final_logit_softcapping: expected a number in [0.001, 1000000000], found null"},
+      {{{"final_logit_softcapping", 0}},
+       "final_logit_softcapping: expected a number in [0.001, 1000000000] or null, found 0"},
       {{{"rope_parameters", {{"rope_type", "yarn"}, {"factor", 2}}}},
        R"(rope_parameters.factor: expected rope_theta and rope_type "default" alone, found 2; other kinds of RoPE are not run here)"},
       {{{"rope_parameters", {{"rope_type", "linear"}}}},
@@ -302,6 +323,17 @@ TEST_CASE("tensors that do not fit config.json are named as in the file", "[engi
         }) == begin + "model.layers.0.self_attn.k_proj.weight has shape (36, 36), expected (12, 36)" + end);
   CHECK(fault([](StateDict& t) { t["model.layers.0.self_attn.q_proj.bias"] = at::zeros({36}); }) ==
         begin + "'model.layers.0.self_attn.q_proj.bias' is unknown" + end);
+  json narrow = golden_config();
+  narrow["intermediate_size"] = 100;
+  CHECK(fault_of([&] {
+          with_nanochat_names(load_safetensors(golden("model.safetensors")),
+                              read_huggingface_config(narrow.dump(), "c"), "f");
+        }) == begin +
+                  "model.layers.0.mlp.fc1.weight has shape (144, 36), expected (100, 36), "
+                  "model.layers.0.mlp.fc2.weight has shape (36, 144), expected (36, 100), "
+                  "model.layers.1.mlp.fc1.weight has shape (144, 36), expected (100, 36), "
+                  "model.layers.1.mlp.fc2.weight has shape (36, 144), expected (36, 100) and 2 more" +
+                  end);
 }
 
 }  // namespace

@@ -20,6 +20,24 @@ TEST_CASE("d12 has 286 million parameters, 110 million of them multiplied per to
   CHECK(count.total / 1'000'000 == 286);
 }
 
+TEST_CASE("an MLP of another width counts with it: one token's FLOPs and bytes by hand") {
+  // 2 layers, 6 channels, 3 heads of 2 and one kv head, 5 hidden units, 7 tokens.
+  ModelDims dims{.sequence_len = 8, .vocab_size = 7, .n_layer = 2, .n_head = 3, .n_kv_head = 1, .n_embd = 6,
+                 .window_pattern = std::nullopt, .n_inner = 5};
+  const GptConfig own{dims, architecture_of("huggingface", dims)};
+  const int64_t attention = 6 * 6 + 2 * 6 * 2 + 6 * 6, mlp = 5 * 6 + 6 * 5;  // c_q, c_k and c_v, c_proj; c_fc, c_proj
+  CHECK(count_parameters(own).matmul == 2 * (attention + mlp) + 7 * 6);
+  CHECK(count_parameters(own).total == 2 * (attention + mlp) + 7 * 6 + 7 * 6);
+  CHECK(flops_per_token(own, 3, false) == 2.0 * 2 * (attention + mlp) + 4.0 * 2 * 4 * 6);  // 4 keys, 3 heads of 2
+  CHECK(weight_bytes_read(own, 2, 1) == 2 * (2 * (attention + mlp) + 7 * 6 + 6));
+  dims.n_inner = 24;  // what 0 stands for
+  const GptConfig stated{dims, architecture_of("huggingface", dims)};
+  dims.n_inner = 0;
+  const GptConfig absent{dims, architecture_of("huggingface", dims)};
+  CHECK(count_parameters(absent).total == count_parameters(stated).total);
+  CHECK(count_parameters(absent).total - count_parameters(own).total == 2 * 2 * 6 * (24 - 5));
+}
+
 TEST_CASE("parameters counted are the elements of the tensors") {
   const std::string fields = GENERATE(as<std::string>{}, "", "n_layer=3", "generation=2025-10", "generation=2026-02", "generation=2026-03a");
   const Checkpoint checkpoint = small_checkpoint(fields, {});

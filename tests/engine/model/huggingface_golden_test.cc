@@ -11,11 +11,15 @@ using namespace kvproof::testing;
 namespace {
 
 const std::string kFolder = source_path("tests/golden/huggingface");
+const std::string kInner50 = kFolder + "/inner-50";  // an MLP of another width, and no softcap
 
 struct Golden {
-  nlohmann::json json = read_json(kFolder + "/golden.json");
-  StateDict logits = load_safetensors(kFolder + "/logits.safetensors");
-  Checkpoint checkpoint = load_checkpoint({kFolder, {}, {}, {}});
+  explicit Golden(const std::string& folder)
+      : json(read_json(folder + "/golden.json")), logits(load_safetensors(folder + "/logits.safetensors")),
+        checkpoint(load_checkpoint({folder, {}, {}, {}})) {}
+  nlohmann::json json;
+  StateDict logits;
+  Checkpoint checkpoint;
 };
 
 at::Tensor rows_at(const at::Tensor& logits, const nlohmann::json& positions) {
@@ -53,16 +57,19 @@ double worst_distance(const Golden& golden, const std::string& dtype, const std:
 }  // namespace
 
 TEST_CASE("float32 logits are transformers'", "[golden][huggingface]") {
-  CHECK(worst_distance(Golden(), "float32", "float32.sdpa") <= 2e-5);  // worst seen 6.5e-6
+  const std::string folder = GENERATE(kFolder, kInner50);
+  CHECK(worst_distance(Golden(folder), "float32", "float32.sdpa") <= 2e-5);  // worst seen 6.5e-6
 }
 
 TEST_CASE("float64 logits are transformers' once its norms are in float64 too", "[golden][huggingface]") {
-  CHECK(worst_distance(Golden(), "float64", "float64.wide") <= 1e-9);  // worst seen 1.1e-14
+  const std::string folder = GENERATE(kFolder, kInner50);
+  CHECK(worst_distance(Golden(folder), "float64", "float64.wide") <= 1e-9);  // worst seen 1.1e-14
 }
 
 // Its float64 models take every norm in float32; that, and nothing else, is what float64 logits differ by.
 TEST_CASE("float64 logits of transformers as it is differ by its float32 norms", "[golden][huggingface]") {
-  const double worst = worst_distance(Golden(), "float64", "float64.sdpa");
+  const std::string folder = GENERATE(kFolder, kInner50);
+  const double worst = worst_distance(Golden(folder), "float64", "float64.sdpa");
   CHECK(worst <= 5e-6);  // seen 1.2e-6
   CHECK(worst > 1e-8);
 }
@@ -76,7 +83,13 @@ TEST_CASE("constants that config.json does not state would be seen in the logits
       {"rope_table_dtype", "bfloat16", 1e-3},  // nanochat's of October 2025; seen 0.010
   }));
   CAPTURE(key, value);
-  Golden golden;
+  Golden golden(kFolder);
   golden.checkpoint = load_checkpoint({kFolder, {}, {}, {}}, {{key, value}});
   CHECK(worst_distance(golden, "float64", "float64.wide") > least);
+}
+
+TEST_CASE("a softcap where transformers has none would be seen in the logits", "[golden][huggingface]") {
+  Golden golden(kInner50);
+  golden.checkpoint = load_checkpoint({kInner50, {}, {}, {}}, {{"softcap", "15"}});
+  CHECK(worst_distance(golden, "float64", "float64.wide") > 1e-2);  // seen 0.38
 }

@@ -1,4 +1,4 @@
-"""Makes the files beside it: a tiny NanoChat in Hugging Face's layout, and what transformers computes with it.
+"""Makes the files beside it: tiny NanoChats in Hugging Face's layout, and what transformers computes with them.
 
     make.py [FOLDER]    writes into FOLDER, default the script's own
 Needs torch, transformers, tokenizers, safetensors; the versions it was run with are in README.md.
@@ -28,6 +28,9 @@ CONFIG = dict(vocab_size=331, hidden_size=36, intermediate_size=144, num_hidden_
               num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=3e-6, final_logit_softcapping=12.0,
               rope_parameters={"rope_type": "default", "rope_theta": 20000.0}, bos_token_id=0, eos_token_id=4,
               pad_token_id=0, tie_word_embeddings=False)
+# Its MLP is not four times as wide as its channels, and no multiple of 4; logits are not capped.
+INNER_50 = dict(CONFIG, vocab_size=61, hidden_size=24, intermediate_size=50, num_hidden_layers=2, num_attention_heads=4,
+                final_logit_softcapping=None)
 # ids by length and seed, and the positions whose logits are kept
 SEQUENCES = [(1, 1, [0]), (7, 2, [0, 1, 2, 3, 4, 5, 6]), (64, 3, [7, 31, 32, 63])]
 CONTINUATIONS = [(3, 4, 24), (40, 5, 16)]  # prompt length, seed, new tokens
@@ -76,8 +79,8 @@ def hot(model):
     return model
 
 
-def some_ids(length, seed):
-    return torch.randint(CONFIG["vocab_size"], (1, length), generator=torch.Generator().manual_seed(seed))
+def some_ids(vocab_size, length, seed):
+    return torch.randint(vocab_size, (1, length), generator=torch.Generator().manual_seed(seed))
 
 
 def norm_in_own_dtype(self, x):
@@ -85,21 +88,15 @@ def norm_in_own_dtype(self, x):
 
 
 @torch.no_grad()
-def main():
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    model = hot(NanoChatForCausalLM(NanoChatConfig(**CONFIG))).eval()
+def write_model(config, folder):
+    model = hot(NanoChatForCausalLM(NanoChatConfig(**config))).eval()
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    built = tokenizer()
-    built.save(str(folder / "tokenizer.json"))
-    cases = tokenizer_cases(built)
-    (folder / "tokenizer_cases.json").write_text(json.dumps(cases, indent=0) + "\n")
 
     logits, golden = {}, {"sequences": [], "continuations": []}
     stock_norm = modeling_nanochat.NanoChatRMSNorm.forward
     for i, (length, seed, positions) in enumerate(SEQUENCES):
-        ids = some_ids(length, seed)
+        ids = some_ids(config["vocab_size"], length, seed)
         golden["sequences"].append({"ids": ids[0].tolist(), "positions": positions})
         for attention in ("sdpa", "eager"):
             model.set_attn_implementation(attention)
@@ -120,7 +117,7 @@ def main():
 
     model.float()
     for length, seed, new in CONTINUATIONS:
-        ids = some_ids(length, seed)
+        ids = some_ids(config["vocab_size"], length, seed)
         cached = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, do_sample=False,
                                 eos_token_id=None, pad_token_id=0)[0, length:].tolist()
         row, margins = ids, []
@@ -132,6 +129,16 @@ def main():
         print("smallest margin", min(margins))
         golden["continuations"].append({"ids": ids[0].tolist(), "tokens": cached})
     (folder / "golden.json").write_text(json.dumps(golden, indent=0) + "\n")
+
+
+def main():
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    write_model(CONFIG, folder)
+    write_model(INNER_50, folder / "inner-50")
+    built = tokenizer()
+    built.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_cases.json").write_text(json.dumps(tokenizer_cases(built), indent=0) + "\n")
 
 
 if __name__ == "__main__":

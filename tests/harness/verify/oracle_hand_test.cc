@@ -82,6 +82,30 @@ TEST_CASE("the mlp squares what is positive", "[oracle]") {
   CHECK(max_abs(residual, {std::sqrt(2.0) + 8, 0}) < 1e-5);
 }
 
+TEST_CASE("the mlp has as many hidden units as the sizes say", "[oracle]") {
+  OracleModel model = hand_model();
+  model.n_inner = 3;
+  model.tensor = [stored = model.tensor](const std::string& name) -> OracleTensor {
+    if (name == "transformer.h.0.mlp.c_fc.weight") return {{3, 2}, {2, 0, -1, 0, 3, 0}};
+    if (name == "transformer.h.0.mlp.c_proj.weight") return {{2, 3}, {1, 1, 0, 0, 0, 1}};
+    return stored(name);
+  };
+  const auto residual = run_oracle(model, {1}, {}).layers[0].residual;  // x = (√2, 0); hidden = (2√2, −√2, 3√2)
+  CHECK(max_abs(residual, {std::sqrt(2.0) + 8, 18}) < 1e-5);
+  // Matrices: q and proj 2 · 4, k and v 2 · 4, mlp 2 · 6; one pair of 2 channels for q·k and v; logits 3 · 2.
+  CHECK(oracle_flops(model, 1) == 2 * (8 + 8 + 12) + 4 * 1 * 2 + 2 * 6);
+  model.n_inner = 0;
+  CHECK_THROWS_WITH(run_oracle(model, {0}, {}),
+                    "oracle: transformer.h.0.mlp.c_fc.weight: expected shape (8, 2), found (3, 2) with 6 values");
+}
+
+TEST_CASE("without a softcap logits are the head's own", "[oracle]") {
+  OracleModel model = hand_model();
+  model.overrides["softcap"] = "none";
+  const OracleTrace trace = run_oracle(model, {0}, {0});
+  CHECK(max_abs(trace.logits[0], {0.848528, 1.131371, 30 * 1.979899}) < 1e-4);
+}
+
 TEST_CASE("rotary tables are rounded as the dtype says, by name or as the compute dtype", "[oracle]") {
   using Round = std::function<double(float)>;
   const auto [dtype, round] = GENERATE(table<std::string, Round>({
@@ -237,6 +261,7 @@ TEST_CASE("what does not fit is refused with its place", "[oracle]") {
       {"oracle.n_embd: expected an even number of channels per head, found '60'",
        [](OracleModel& m) { m.n_embd = 60; }},
       {"oracle.n_kv_head: expected a divisor of n_head, found '3'", [](OracleModel& m) { m.n_kv_head = 3; }},
+      {"oracle.n_inner: expected at least 1, or 0 for 4 * n_embd, found '-1'", [](OracleModel& m) { m.n_inner = -1; }},
   }));
   OracleModel model = sized("head", 512, "SSSL");
   change(model);

@@ -77,6 +77,14 @@ TEST_CASE("any shape, head size and table passes at float64's own gate", "[model
   CHECK(report.stages.worst_ratio <= 1e-2);  // worst seen 2.9e-5
 }
 
+TEST_CASE("an MLP of any width and logits without a softcap pass at float64's own gate", "[model_check][huggingface]") {
+  const Checkpoint checkpoint = load_checkpoint({source_path("tests/golden/huggingface/inner-50"), {}, {}, {}});
+  const ModelReport report = check(checkpoint);
+  CHECK(messages_of(report) == Messages{});
+  CHECK(report.worst <= 1e-12);
+  CHECK(report.stages.failures == 0);
+}
+
 TEST_CASE("a naive path with one wrong constant is found by its logits and at the stage it touches first",
           "[model_check]") {
   // What is misread, the first position whose logits show it, and the first stage that does, with its layer.
