@@ -154,4 +154,9 @@ TEST_CASE("longer scripts and larger models are estimated to take longer", "[ver
   CHECK(seconds("decode[6,2]/float64", small) < seconds("decode[6,20]/float64", small));
   CHECK(seconds("prefill[6]/float64", small) < seconds("prefill[600]/float64", small));
   CHECK(seconds("decode[6,2]/float64", small) < seconds("decode[6,2]/float64", large));
+  SubjectInfo wide = small;
+  wide.n_inner = 4 * small.n_embd;  // as wide as one is taken to be that does not say
+  CHECK(seconds("decode[6,2]/float64", wide) == seconds("decode[6,2]/float64", small));
+  wide.n_inner = 100 * small.n_embd;
+  CHECK(seconds("decode[6,2]/float64", wide) > 1.5 * seconds("decode[6,2]/float64", small));
 }
