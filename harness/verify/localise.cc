@@ -37,7 +37,9 @@ bool is_forward(const Finding& finding) {
   return (begins(operation, "decode") || begins(operation, "chunk") || begins(operation, "prefill")) &&
          !contains(operation, ", to be refused");
 }
-bool is_generation(const Finding& finding) { return begins(finding.place.operation, "generate"); }
+bool is_generation(const Finding& finding) {
+  return begins(finding.place.operation, "generate") || finding.place.stage == "tokens";  // its own loop's too
+}
 /// What was done to the cache before the forward; empty: nothing but forwards.
 std::string change_before(const Finding& finding) {
   const std::string after = " after ";
@@ -121,7 +123,7 @@ class Judgement {
 
  private:
   Meaning judge() const {
-    if (is_generation(finding_) || at_.stage == "tokens") return judge_generation();
+    if (is_generation(finding_)) return judge_generation();
     if (rounding_only() && !first_.outcome->broke_off.empty())
       return {Suspect::unknown,
               fmt::format("in {} the engine ends in an error: {}", first_.dtype, first_.outcome->broke_off),
@@ -277,7 +279,7 @@ class Judgement {
   bool rows_matter() const {
     if (clue(clue::kTurned) || at_.stage == "embed" || at_.stage == "smear") return false;  // these name themselves
     if (clue(clue::kOtherRow) || only_rows_above_zero()) return true;
-    return at_.stage != "cache" && only_batches_fail();
+    return (at_.stage != "cache" || !facts_.stages_shown) && only_batches_fail();
   }
   bool only_batches_fail() const { return is_batch(first_.kind) && single_rows_pass(); }
   static bool is_batch(const std::string& kind) {
@@ -426,7 +428,8 @@ class Judgement {
                                                          : "V differs but K matches",
                                             at_.layer);
     if (clue(clue::kTurned)) return {Suspect::position, "keys are turned by the wrong position", pattern};
-    if (key && value && clue(clue::kFirstOfChunk))
+    // Smear is part of what enters the first layer; behind attention the first token of a chunk may be wrong by its mask.
+    if (key && value && at_.layer == 0 && clue(clue::kFirstOfChunk))
       return {Suspect::smear, "the first token of a chunk loses what it takes from the token before it", pattern};
     if (key && value && at_.layer > 0)
       return {passes("ones") ? Suspect::mask : Suspect::attention,

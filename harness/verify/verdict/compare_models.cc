@@ -15,9 +15,9 @@ namespace {
 
 constexpr int64_t kShort = 8;
 
-/// Lengths worth computing, ascending: a few tokens, past each window, past sequence_len.
-std::set<int64_t> lengths(const SubjectInfo& info) {
-  std::set<int64_t> all = {std::min(kShort, info.rotary_len)};
+/// Lengths worth computing, ascending: a few tokens (as many as both have positions for), past each window, past sequence_len.
+std::set<int64_t> lengths(const SubjectInfo& info, int64_t positions) {
+  std::set<int64_t> all = {std::min(kShort, positions)};
   for (const int64_t window : info.windows)
     if (window + 3 <= info.rotary_len) all.insert(window + 3);
   if (info.sequence_len + 3 <= info.rotary_len) all.insert(info.sequence_len + 3);
@@ -81,8 +81,13 @@ ModelReport compare_models(Subject& tested, Subject& naive, Subject& exact, uint
   ModelReport report;
   Comparison comparison(tested, naive, exact);
   double spent = 0;
-  for (const int64_t length : lengths(ours)) {
-    if (length > theirs.rotary_len) continue;
+  for (const int64_t length : lengths(ours, std::min(ours.rotary_len, theirs.rotary_len))) {
+    if (length > theirs.rotary_len) {
+      report.not_covered.push_back(
+          fmt::format("the subject's model against ours on {} tokens and more: its positions end at {}", length,
+                      theirs.rotary_len));
+      break;
+    }
     spent += 3 * seconds_of(length, ours);
     if (report.tokens > 0 && spent > seconds) {
       report.not_covered.push_back(

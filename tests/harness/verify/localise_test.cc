@@ -190,3 +190,109 @@ TEST_CASE("generations come last, and their evidence tells draws from the loop",
   CHECK(suspect({generated("samples", "as if drawn with row 0's noise"), failed("decode[3,3]/float64", {{}})}) ==
         "position");
 }
+
+namespace {
+
+const LocaliseFacts kHidden{.stages_shown = false, .windows = {5, 64}};
+
+Divergence hidden(const std::vector<ScenarioOutcome>& outcomes) {
+  const auto divergence = localise(outcomes, kHidden);
+  REQUIRE(divergence);
+  return *divergence;
+}
+
+At slot(const std::string& tensor, int64_t layer, const std::string& operation = "decode",
+        const std::string& evidence = "") {
+  return {.operation = operation, .stage = "cache", .layer = layer, .evidence = evidence, .tensor = tensor};
+}
+At logits_at(int64_t position, const std::string& operation = "decode", const std::string& evidence = "") {
+  return {
+      .operation = operation, .stage = "logits", .layer = kNowhere, .position = position, .evidence = evidence};
+}
+
+}  // namespace
+
+TEST_CASE("without stages, keys turned by a wrong position are a matter of position", "[localise]") {
+  const std::string turned = std::string("the key is ") + clue::kTurned + " one position too many";
+  const Divergence d = hidden({failed("decode[3,3]/float64", {slot("K", 0, "decode", turned), logits_at(4)})});
+  CHECK(d.suspect == Suspect::position);
+  CHECK_THAT(d.evidence, Catch::Contains("K differs but V matches in layer 0"));
+  CHECK(hidden({failed("decode[3,3]/float64", {slot("K", 0)})}).suspect == Suspect::cache_write);
+}
+
+TEST_CASE("without stages, logits that go wrong where a window begins to matter point to the window", "[localise]") {
+  for (const int64_t first : {5, 6}) {
+    const Divergence d = hidden({failed("decode[3,9]/float64", {logits_at(first)}), passed("decode[3,1]/float64")});
+    CHECK(d.suspect == Suspect::window);
+    CHECK_THAT(d.evidence, Catch::Contains("logits are right up to position " + std::to_string(first - 1) +
+                                           ", where the window of 5 begins to matter"));
+  }
+  for (const int64_t first : {4, 7})
+    CHECK(hidden({failed("decode[3,9]/float64", {logits_at(first)})}).suspect == Suspect::attention);
+  // Another scenario goes wrong before the window: it is not the window.
+  CHECK(hidden({failed("decode[3,9]/float64", {logits_at(5)}), failed("decode[1,4]/float64", {logits_at(2)})})
+            .suspect == Suspect::attention);
+  // Unless its numbers follow another operation, or are of another dtype.
+  CHECK(hidden({failed("decode[3,9]/float64", {logits_at(5)}),
+                failed("truncate[6,2,1]/float64", {logits_at(2, "decode after truncate to 2")}),
+                failed("decode[1,4]/float32", {logits_at(2)})})
+            .suspect == Suspect::window);
+}
+
+TEST_CASE("without stages, what the first token of a chunk loses is smear in the first layer alone", "[localise]") {
+  const auto first_of_chunk = [](int64_t layer) {
+    const std::string evidence = std::string(clue::kFirstOfChunk) + " that begins at position 4";
+    return failed("chunks[4,3]/float64",
+                  {slot("K", layer, "chunk of 3 tokens", evidence), slot("V", layer, "chunk of 3 tokens", evidence)});
+  };
+  CHECK(hidden({first_of_chunk(0), passed("ones[8]/float64")}).suspect == Suspect::smear);
+  CHECK(hidden({first_of_chunk(1), passed("ones[8]/float64")}).suspect == Suspect::mask);
+  CHECK(hidden({first_of_chunk(1)}).suspect == Suspect::attention);  // nobody went token by token
+}
+
+TEST_CASE("without stages, what only chunks get wrong is their mask", "[localise]") {
+  const auto chunks = failed("chunks[2,2]/float64", {logits_at(2, "chunk of 2 tokens")});
+  const Divergence d = hidden({passed("ones[8]/float64"), chunks});
+  CHECK(d.suspect == Suspect::mask);
+  CHECK_THAT(d.evidence, Catch::Contains("token by token all is right"));
+  const auto ones = failed("ones[8]/float64", {logits_at(3)});
+  CHECK(hidden({ones, chunks}).suspect == Suspect::attention);
+  // The same in a later layer's slots: the layer before gave another output.
+  const auto slots = failed("chunks[2,2]/float64",
+                            {slot("K", 2, "chunk of 2 tokens"), slot("V", 2, "chunk of 2 tokens")});
+  const Divergence of_slots = hidden({passed("ones[8]/float64"), slots});
+  CHECK(of_slots.suspect == Suspect::mask);
+  CHECK_THAT(of_slots.hint, Catch::Contains("layer 1 gives another output from right keys and values"));
+  CHECK_THAT(of_slots.evidence, Catch::Contains("K and V differ in layer 2, and those of the layers before match"));
+}
+
+TEST_CASE("without stages, wrong logits alone are attention's, with slots that match or are not shown", "[localise]") {
+  auto outcome = failed("decode[3,3]/float64", {logits_at(4)});
+  CHECK(hidden({outcome}).suspect == Suspect::attention);
+  CHECK_THAT(hidden({outcome}).evidence, Catch::Contains("the slots are not shown"));
+  outcome.level(Level::keys_values).add(0, 1e-9);
+  CHECK_THAT(hidden({outcome}).evidence, Catch::Contains("the slots are those of one prefill"));
+  const std::string nan = std::string("is ") + clue::kNotANumber;
+  CHECK_THAT(hidden({failed("decode[3,3]/float64", {logits_at(4, "decode", nan)})}).hint,
+             Catch::Contains("what comes out is no number"));
+}
+
+TEST_CASE("without stages, slots that only batches get wrong are rows mixed up", "[localise]") {
+  const auto batch = failed("batch[2,3,3]/float64", {slot("K", 0), slot("V", 0)});
+  CHECK(hidden({passed("decode[3,3]/float64"), batch}).suspect == Suspect::row);
+  CHECK(hidden({batch}).suspect == Suspect::cache_write);  // no single row was tried
+  CHECK(suspect({passed("decode[3,3]/float64"), batch}) == "cache write");  // with stages the slots are known to differ
+}
+
+TEST_CASE("an engine's own loop is a generation like any other", "[localise]") {
+  const auto own = failed("own[1,7,12]/float64", {{.operation = "the subject's own generate",
+                                                   .stage = "tokens",
+                                                   .layer = kNowhere,
+                                                   .message = "expected token 4 at step 1 of row 0, found 9"}});
+  const Divergence alone = hidden({passed("decode[3,3]/float64"), own});
+  CHECK(alone.suspect == Suspect::generation);
+  CHECK_THAT(alone.evidence, Catch::Contains("no comparison of logits or caches fails"));
+  // A cache that is wrong as well comes first, wherever it stands.
+  CHECK(hidden({own, failed("truncate[6,2,1]/float64", {slot("K", 0, "truncate to 2")})}).suspect ==
+        Suspect::rollback);
+}
