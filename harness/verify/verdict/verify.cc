@@ -12,34 +12,20 @@
 #include "harness/verify/behaviour/generators.h"
 #include "harness/verify/scenarios/drive.h"
 #include "harness/verify/scenarios/scenario.h"
+#include "harness/verify/verdict/budget.h"
 #include "harness/verify/verdict/compare_models.h"
+#include "harness/verify/verdict/conclude.h"
+#include "harness/verify/verdict/sides.h"
 
 namespace kvproof {
 namespace {
 
-constexpr double kQuickOracle = 6e8, kFullOracle = 1e10;           // floating-point operations
-constexpr double kOracleFlopsPerSecond = 2e9, kOracleShare = 0.2;  // of the time
-
-/// One dtype's side of the check: a subject, and what its numbers are held against.
-struct Side {
-  Subject& subject;
-  Subject& naive;  // its uncached path, or ours
-  Subject* exact;  // float64; null: the naive path is its own reference
-  SubjectInfo info;
-  Gate gate;
-  bool numerics = false;  // the same code's logic is judged in float64, on another side
-
-  CalibrationTarget calibration(const VerifyTarget& t) const {
-    return {subject, exact, t.use_key_blocks, &naive, gate.dtype, !t.own_engine && !numerics};
-  }
-};
-
 class Verification {
  public:
-  Verification(const VerifyTarget& target, const VerifyOptions& options) : t_(target), options_(options) {
+  Verification(const VerifyTarget& target, const VerifyOptions& options)
+      : t_(target), options_(options), budget_(target, options), sides_(sides_of(target)) {
     report_.subject = t_.tested.info();
     report_.options = options;
-    all_sides_ = sides();
   }
 
   VerifyReport run() {
@@ -50,30 +36,13 @@ class Verification {
     } else {
       run_named();
     }
-    localise_failures();
-    conclude();
+    report_.logits = metrics_.summary();
+    conclude(report_, t_.own_engine);
     return std::move(report_);
   }
 
  private:
   bool full() const { return options_.depth == Depth::full; }
-  double seconds() const {
-    if (options_.seconds > 0) return options_.seconds;
-    if (t_.own_engine) return full() ? kFullSeconds : kQuickSeconds;
-    return full() ? kFullForeignSeconds : kQuickForeignSeconds;
-  }
-  /// What is left for scenarios of caches when the model and the calibrations have had their share.
-  double scenario_seconds() const {
-    const SubjectInfo& info = report_.subject;
-    const double forwards = 25 + 4 * static_cast<double>(info.n_layer), sides = t_.logic ? 2 : 1;
-    return std::max(0.0, seconds() - sides * forwards * forward_seconds(info) -
-                             oracle_flops_allowed() / kOracleFlopsPerSecond) /
-           t_.slowness;
-  }
-  double forward_seconds(const SubjectInfo& info) const { return t_.slowness * estimated_forward_seconds(info); }
-  double oracle_flops_allowed() const {
-    return std::min(full() ? kFullOracle : kQuickOracle, kOracleShare * seconds() * kOracleFlopsPerSecond);
-  }
   void tell(const std::string& stage, std::size_t done = 0, std::size_t total = 0) const {
     if (options_.progress) options_.progress(stage, static_cast<int64_t>(done), static_cast<int64_t>(total));
   }
@@ -81,9 +50,6 @@ class Verification {
     if (std::find(report_.not_covered.begin(), report_.not_covered.end(), what) == report_.not_covered.end())
       report_.not_covered.push_back(what);
   }
-
-  Subject& logic_subject() const { return t_.logic ? *t_.logic : t_.tested; }
-  Subject& exact_subject() const { return t_.exact ? *t_.exact : logic_subject(); }
 
   // --- the model -----------------------------------------------------------------------------------------------------
 
@@ -102,8 +68,8 @@ class Verification {
     }
     tell("the model against the oracle");
     try {
-      Subject& exact = t_.ours ? t_.ours->exact : exact_subject();
-      report_.model = check_model(*t_.checkpoint, t_.overrides, exact, options_.seed, oracle_flops_allowed());
+      Subject& exact = t_.ours ? t_.ours->exact : exact_subject(t_);
+      report_.model = check_model(*t_.checkpoint, t_.overrides, exact, options_.seed, budget_.oracle_flops());
       for (const std::string& what : report_.model->not_covered) uncovered(what);
       if (t_.ours) check_against_ours();
     } catch (const std::exception& error) {
@@ -116,37 +82,19 @@ class Verification {
       return uncovered("the subject's model by itself: it has no uncached path; its cache was held against our engine");
     tell("the subject's model against ours");
     report_.against_ours =
-        compare_models(t_.tested, t_.ours->naive, t_.ours->exact, options_.seed, 0.1 * seconds() / t_.slowness);
+        compare_models(t_.tested, t_.ours->naive, t_.ours->exact, options_.seed, 0.1 * budget_.seconds() / t_.slowness);
     for (const std::string& what : report_.against_ours->not_covered) uncovered(what);
   }
 
   // --- the cache -----------------------------------------------------------------------------------------------------
 
-  /// Float64's first, where there is one.
-  std::vector<Side> sides() const {
-    const SubjectInfo tested = t_.tested.info();
-    if (t_.cache_against_ours) {
-      // Two engines in float64 may differ by float32 tables: the coarser gate is theirs.
-      const std::string dtype = tested.dtype == "float64" ? "float32" : tested.dtype;
-      return {{t_.tested, t_.ours->naive, &t_.ours->exact, tested, {dtype, kErrorRatioGate}}};
-    }
-    std::vector<Side> all;
-    if (t_.logic || tested.dtype == "float64")
-      all.push_back({logic_subject(), logic_subject(), nullptr, logic_subject().info(), {"float64", 0}});
-    if (t_.logic)
-      all.push_back({t_.tested, t_.tested, &exact_subject(), tested, {tested.dtype, kErrorRatioGate}, true});
-    else if (all.empty())
-      all.push_back({t_.tested, t_.tested, nullptr, tested, {tested.dtype, kErrorRatioGate}});
-    return all;
-  }
-
   void run_sides() {
     if (t_.own_engine && options_.behaviour) scripted_due_ = true;
     double share = t_.logic ? 0.7 : 1;
-    for (Side& side : all_sides_) {
+    for (Side& side : sides_) {
       calibrate_side(side);
       const SubjectInfo info = side.info;
-      run_suite(side, cache_suite(info, options_.depth, share * scenario_seconds(), side.numerics));
+      run_suite(side, cache_suite(info, options_.depth, share * budget_.scenario_seconds(), side.numerics));
       if (std::exchange(scripted_due_, false)) run_scripted();
       if (options_.behaviour) run_behaviours(side);
       share = 1 - share;
@@ -165,7 +113,7 @@ class Verification {
   void calibrate_side(Side& side) {
     tell("calibration, " + side.info.dtype);
     try {
-      report_.calibrations.push_back(calibrate(side.calibration(t_), options_.seed));
+      report_.calibrations.push_back(calibrate(calibration_of(side, t_), options_.seed));
       if (!side.gate.exact()) side.gate.factor = report_.calibrations.back().gate;
     } catch (const std::exception& error) {
       ScenarioOutcome outcome;
@@ -243,7 +191,8 @@ class Verification {
   /// The first of them, two at least, that fit into the time.
   std::vector<std::string> affordable(std::vector<std::string> names, const Side& side) {
     constexpr double kForwards = 25;  // of one scenario, roughly
-    const auto most = static_cast<std::size_t>(std::max(2.0, seconds() / (kForwards * forward_seconds(side.info))));
+    const auto most =
+        static_cast<std::size_t>(std::max(2.0, budget_.seconds() / (kForwards * budget_.forward_seconds(side.info))));
     if (names.size() <= most) return names;
     const std::vector<std::string> left_out(names.begin() + static_cast<std::ptrdiff_t>(most), names.end());
     uncovered(
@@ -284,7 +233,7 @@ class Verification {
 
   Side& side_of(const std::string& dtype, const std::string& scenario) {
     std::vector<std::string> known;
-    for (Side& side : all_sides_) {
+    for (Side& side : sides_) {
       if (side.info.dtype == dtype) return side;
       known.push_back(side.info.dtype);
     }
@@ -297,7 +246,7 @@ class Verification {
     const auto listed = [&](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), text) != names.end();
     };
-    const SubjectInfo info = logic_subject().info();
+    const SubjectInfo info = logic_subject(t_).info();
     return t_.own_engine && listed(generators()) &&
            !listed(behaviour_suite(true, {info.dtype, info.vocab_size, info.rotary_len, t_.tokenizer != nullptr}));
   }
@@ -310,92 +259,10 @@ class Verification {
     }
   }
 
-  // --- the verdict -------------------------------------------------------------------------------------------------------
-
-  void localise_failures() {
-    std::vector<ScenarioOutcome> in_use, latent;
-    for (const ScenarioOutcome& outcome : report_.outcomes) {
-      if (!outcome.latent || !outcome.failed()) in_use.push_back(outcome);
-      if (outcome.latent || !outcome.failed()) latent.push_back(outcome);
-    }
-    LocaliseFacts facts;
-    facts.stages_shown = t_.own_engine;
-    for (const int64_t window : report_.subject.windows)
-      if (window < report_.subject.rotary_len) facts.windows.push_back(window);
-    report_.first_divergence = localise(in_use, facts);
-    report_.latent_divergence = localise(latent, facts);
-  }
-
-  static int64_t failures(const std::optional<ModelReport>& model) {
-    return model ? model->constants.failures + model->logits.failures : 0;
-  }
-  bool model_failed() const {
-    return !report_.model_error.empty() || (report_.vectors && report_.vectors->tally.failures > 0) ||
-           failures(report_.model) + failures(report_.against_ours) > 0;
-  }
-
-  static std::string part_of(const Divergence& d) {
-    const bool generation = d.suspect == Suspect::generation || d.suspect == Suspect::sampling;
-    return generation ? "generation" : "cache";
-  }
-
-  void conclude() {
-    report_.logits = metrics_.summary();
-    if (model_failed()) report_.wrong.push_back("model");
-    for (const auto* d : {&report_.first_divergence, &report_.latent_divergence}) {
-      if (*d && std::count(report_.wrong.begin(), report_.wrong.end(), part_of(**d)) == 0)
-        report_.wrong.push_back(part_of(**d));
-    }
-    if (!report_.wrong.empty()) {
-      report_.verdict = VerifyVerdict::fail;
-      report_.explanation = explain_failure();
-      return;
-    }
-    std::string doubts;
-    for (const Calibration& c : report_.calibrations)
-      for (const std::string& doubt : c.doubts) doubts += (doubts.empty() ? "" : "; ") + c.dtype + ": " + doubt;
-    if (!doubts.empty()) {
-      report_.verdict = VerifyVerdict::inconclusive;
-      report_.explanation = doubts;
-      return;
-    }
-    report_.explanation =
-        !options_.only.empty() ? "the scenarios asked for show no difference; only a whole run says more"
-        : report_.not_covered.empty()
-            ? "the cached output is that of recomputation, in every scenario, and a broken cache would have shown"
-            : "the cached output is that of recomputation in every scenario that ran, and a cache broken there would "
-              "have shown; what "
-              "was not covered is listed";
-  }
-
-  std::string explain_failure() const {
-    std::vector<std::string> parts;
-    if (model_failed()) parts.push_back(explain_model());
-    if (const auto& d = report_.first_divergence) parts.push_back(part_of(*d) + " wrong: " + d->hint);
-    if (const auto& d = report_.latent_divergence)
-      parts.push_back("latent: not reached by the subject's own generate: " + part_of(*d) + " wrong: " + d->hint);
-    return fmt::format("{}", fmt::join(parts, "; "));
-  }
-
-  std::string explain_model() const {
-    const bool foreign = failures(report_.against_ours) > 0 && failures(report_.model) == 0;
-    std::string text = foreign
-                           ? "model wrong: what the subject computes is not what our engine does on the same checkpoint"
-                           : "model wrong: what this engine computes is not what nanochat does";
-    for (const auto* findings :
-         {report_.vectors ? &report_.vectors->findings : nullptr, report_.model ? &report_.model->findings : nullptr,
-          report_.against_ours ? &report_.against_ours->findings : nullptr}) {
-      if (!findings || findings->empty()) continue;
-      text += " (" + findings->front().place.operation + ": " + findings->front().message + ")";
-      break;
-    }
-    if (!report_.model_error.empty()) text += " (" + report_.model_error + ")";
-    return text;
-  }
-
   const VerifyTarget& t_;
   const VerifyOptions& options_;
-  std::vector<Side> all_sides_;
+  Budget budget_;
+  std::vector<Side> sides_;
   VerifyReport report_;
   bool scripted_due_ = false;
   LogitMetrics metrics_;
