@@ -117,7 +117,7 @@ def pack(value, dtype=None):
         array_of = value.view(sys.modules["torch"].int16) if name == "bfloat16" else value
         return name, list(value.shape), array_of.numpy().tobytes()
     if hasattr(value, "tobytes") and hasattr(value, "shape"):  # numpy, or alike
-        return value.dtype.name, list(value.shape), value.tobytes()
+        return value.dtype.name, list(value.shape), value.astype(value.dtype.newbyteorder("<")).tobytes()
     shape, inner = [], value
     while isinstance(inner, (list, tuple)):
         shape.append(len(inner))
@@ -187,8 +187,12 @@ class Server:
         if r["protocol"] != PROTOCOL:
             raise ArgumentError(f"expected protocol {PROTOCOL}, got {r['protocol']}")
         hello = self.subject.hello(r.get("dtype"))
-        self.of_no_slot = [0, hello["model"]["n_kv_head"], hello["model"]["head_dim"]]
+        model = hello.get("model", {})
+        self.of_no_slot = [0, model.get("n_kv_head", 0), model.get("head_dim", 0)]
         return {"protocol": PROTOCOL, **hello}, ()
+
+    def op_state(self, r):
+        return self.state(self.cache(r))
 
     def op_uncached(self, r):
         elapsed, logits = self.timed(self.subject.uncached, r["tokens"], r["first"])
@@ -228,10 +232,13 @@ class Server:
     def op_ping(self, r):
         return {}, [("bytes", ("uint8", [r["bytes"]], bytes(r["bytes"])))]
 
+    FIELDS = {"truncate": ["row", "length"], "reset": [], "retain": ["rows"], "reserve": ["capacity"], "poison": [],
+              "perturb": ["row", "layer", "position", "tensor", "delta"]}
+
     def change(self, r):
         """truncate, reset, retain, reserve, poison, perturb: the method of that name with the request's other fields."""
         cache = self.cache(r)
-        getattr(self.subject, r["op"])(cache, **{name: r[name] for name in r if name not in ("id", "op", "cache")})
+        getattr(self.subject, r["op"])(cache, *(r[name] for name in self.FIELDS[r["op"]]))
         return self.state(cache)
 
     op_truncate = op_reset = op_retain = op_reserve = op_poison = op_perturb = change
@@ -250,7 +257,8 @@ class Server:
             message = str(e)
             if kind == "failed":
                 traceback.print_exc()
-                message = f"{type(e).__name__}: {e}"
+                frame = traceback.extract_tb(e.__traceback__)[-1]
+                message = f"{type(e).__name__}: {e} ({os.path.basename(frame.filename)}, line {frame.lineno})"
             return {"id": request["id"], "error": {"kind": kind, "message": message}}, ()
 
 

@@ -43,7 +43,8 @@ void declare(CLI::App& app) {
       "What a subject is held against: its own uncached path, our engine, or both, which is the default with model "
       "flags");
   add_value(app, "--subject-timeout", "SECONDS",
-            "How long a subject may take for one answer; default 30, for its start 300");
+            "How long a subject may take for one answer, and ten times that to start; default 30");
+  add_toggle(app, "--subject-stderr", "Show what a subject writes to its stderr");
   add_toggle(app, "--self-test",
              "Plant every fault in made-up models and count what was found; no model flag but --threads");
   add_model_flags(app);
@@ -76,6 +77,8 @@ ExitCode code_of(VerifyVerdict verdict) {
 /// As a shell must read it.
 std::string quoted(const std::string& word) {
   if (!word.empty() && word.find_first_of(" '\"$[]*?;&|<>()`\\~#!{}\t\n") == std::string::npos) return word;
+  const bool plain = word.find_first_of("\"$`\\!") == std::string::npos;  // nothing that double quotes leave alive
+  if (plain && word.find('\'') != std::string::npos) return '"' + word + '"';
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
@@ -168,16 +171,14 @@ Reference read_reference(const Arguments& arguments, bool has_model) {
 
 /// What the protocol costs; nulls where the subject does not answer ping.
 Json protocol_json(ForeignEngine& engine) {
-  Json out = {{"name", kProtocol},
-              {"call_ns", nullptr},
-              {"step_ns", nullptr},
-              {"payload_bytes", nullptr},
-              {"decode_ns", nullptr}};
+  Json out = {{"name", kProtocol},        {"call_ns", nullptr},   {"step_ns", nullptr},
+              {"payload_bytes", nullptr}, {"decode_ns", nullptr}, {"error", nullptr}};
   try {
     const ProtocolCost cost = engine.tested().measure_protocol();
     out.update({{"call_ns", cost.call_ns}, {"step_ns", cost.step_ns}, {"payload_bytes", cost.payload_bytes}});
     if (cost.decode_ns) out["decode_ns"] = *cost.decode_ns;
-  } catch (const SubjectError&) {
+  } catch (const SubjectError& error) {  // what it fails in is verification's to find
+    out["error"] = error.message();
   }
   return out;
 }
@@ -190,6 +191,8 @@ ExitCode verify_subject(Call& call, const VerifyOptions& options) {
   ChildOptions child;
   child.command = arguments.required("--subject", "a command");
   child.answer_seconds = arguments.number("--subject-timeout", 0.1).value_or(child.answer_seconds);
+  child.start_seconds = 10 * child.answer_seconds;
+  child.show_stderr = arguments.given("--subject-stderr");
   if (arguments.given("--dtype") && flags.options.dtype != "auto") child.dtype = flags.options.dtype;
   std::optional<Checkpoint> checkpoint;
   if (has_model) checkpoint = open_checkpoint(flags, call.console);
@@ -275,7 +278,7 @@ ExitCode run(Call& call) {
   refuse_together(arguments, "--sweeps", {"--only", "--plant"}, "sweeps are whole verifications of what is there");
   refuse_together(arguments, "--subject", {"--plant", "--list-faults", "--sweeps", "--self-test", "--device"},
                   "that is for our own engine");
-  for (const char* flag : {"--reference", "--subject-timeout"})
+  for (const char* flag : {"--reference", "--subject-timeout", "--subject-stderr"})
     if (arguments.given(flag) && !arguments.given("--subject")) throw ArgumentError(flag, "is for --subject");
   if (arguments.given("--log") && !arguments.given("--sweeps"))
     throw ArgumentError("--log", "is for --sweeps; redirect --format json to keep a report");

@@ -110,10 +110,14 @@ Json row_json(const GeneratedRow& row, const Tokenizer* tokenizer) {
   return out;
 }
 
-Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer) {
+Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer, bool cached) {
   Json rows = Json::array();
   for (const GeneratedRow& row : m.result.rows) rows.push_back(row_json(row, tokenizer));
-  Json out = {{"rows", rows}, {"token_forwards", m.result.token_forwards}, {"kv_cache_bytes", m.result.kv_cache_bytes}};
+  Json out = {{"rows", rows}, {"token_forwards", m.result.token_forwards}};
+  if (cached && m.result.kv_cache_bytes == 0)
+    put_null(out, "kv_cache_bytes", "the subject does not say");
+  else
+    out["kv_cache_bytes"] = m.result.kv_cache_bytes;
   put(out, "peak_rss_bytes", m.peak_rss_bytes);
   out["first_call"] = sample_json(m.first_call);
   out["warmup"] = samples_json(m.warmup);
@@ -236,7 +240,8 @@ Json case_json(const CaseFacts& f) {
   out["validity"] = validity_json(f);
   out["agreement"] = agreement_json(f.agreement);
   out["verification"] = case_verification_json(f.verification);
-  out["paths"] = {{"naive", path_json(m.naive, f.tokenizer)}, {"engine", path_json(m.engine, f.tokenizer)}};
+  out["paths"] = {{"naive", path_json(m.naive, f.tokenizer, false)},
+                  {"engine", path_json(m.engine, f.tokenizer, true)}};
   out["speedup"] = speedup_json(speedup(m, f.agreement, f.verification));
   out["work"] = work_json(f, prompt);
   return out;
@@ -244,7 +249,8 @@ Json case_json(const CaseFacts& f) {
 
 ExitCode code_of_case(const CaseMeasurement& measurement, const Agreement& agreement,
                       const CaseVerification& verification) {
-  const ExitCode outputs = output_faults(agreement, verification).empty() ? ExitCode::ok : ExitCode::disagree;
+  const bool wrong = !output_faults(agreement, verification).empty() || verification.latent_only;
+  const ExitCode outputs = wrong ? ExitCode::disagree : ExitCode::ok;
   return worse(outputs, measurement.invalid.empty() ? ExitCode::ok : ExitCode::failed);
 }
 

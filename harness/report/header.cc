@@ -54,7 +54,7 @@ std::string settings_text(const View& record) {
     if (one.at("status").text() != "ok") continue;
     const View run = one.at("settings").at("run");
     add_once(runs, fmt::format("{}, {}, {}, {}", shown(run.at("backend")), shown(run.at("dtype")),
-                               shown(run.at("device")), counted(run.at("threads").integer(), "thread")));
+                               shown(run.at("device")), threads_text(run.at("threads").integer())));
     if (subjects.count(shown(one.at("checkpoint"))) > 0) continue;  // it decides that itself
     const bool all = one.at("settings").at("naive").at("logits").text() == "all";
     add_once(logits, all ? "of all positions, as nanochat does" : "of the last position only");

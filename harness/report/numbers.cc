@@ -56,6 +56,8 @@ std::string bytes_text(std::optional<int64_t> bytes) {
 
 std::string count_text(int64_t count) { return scaled(static_cast<double>(count), 1000, {"", " k", " M", " G", " T"}); }
 
+std::string threads_text(int64_t threads) { return threads == 0 ? "threads unknown" : counted(threads, "thread"); }
+
 std::string counted(int64_t count, const std::string& noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }

@@ -27,6 +27,9 @@ std::string bytes_text(std::optional<int64_t> bytes);
 /// "800", "5.2 k", "5.2 M", "1.8 G".
 std::string count_text(int64_t count);
 
+/// "1 thread", "2 threads", "threads unknown" for 0: a subject need not say.
+std::string threads_text(int64_t threads);
+
 /// "1 token", "2 tokens".
 std::string counted(int64_t count, const std::string& noun);
 

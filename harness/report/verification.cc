@@ -202,7 +202,7 @@ void write_divergence(const View& d, const std::string& title, const View& failu
     page.wrapped(label("evidence"), shown(d.at("evidence")));
   if (document.has("reproduce") && !document.at("reproduce").is_null() &&
       document.at("first_divergence").at("scenario").text() == d.at("scenario").text())
-    page.wrapped(label("again"), shown(document.at("reproduce")));
+    page.line(label("again") + visible(document.at("reproduce").text()));  // whole: it is to be copied
   std::vector<std::string> failed;
   for (const View& name : failures.at("scenarios").items()) {
     if (failed.size() == 8) break;
@@ -235,7 +235,7 @@ void write_protocol(const View& document, Page& page) {
     if (const auto decode = p.at("decode_ns").integer_or_null())
       line += fmt::format("; {} us of a decode step are not in its own clock", microseconds(*decode));
   } else {
-    line = "its cost is unknown: the subject does not answer ping";
+    line = "its cost is unknown: " + (p.at("error").is_null() ? "no ping was answered" : shown(p.at("error")));
   }
   if (const int64_t restarts = p.at("restarts").integer(); restarts > 0)
     line += fmt::format("; a new child had to be started {}", counted(restarts, "time"));
@@ -254,7 +254,7 @@ std::string render_verification(const Json& json, bool colour, int width) {
   page.line();
   page.wrapped(label("subject"),
                fmt::format("{}, {}, {}, {}; {}, seed {}", shown(subject.at("name")), shown(subject.at("dtype")),
-                           shown(subject.at("device")), counted(subject.at("threads").integer(), "thread"),
+                           shown(subject.at("device")), threads_text(subject.at("threads").integer()),
                            shown(document.at("depth")), seed_of(document)));
   write_protocol(document, page);
   write_model(document.at("model"), page);

@@ -91,12 +91,18 @@ std::vector<LogitRows> ChildCache::forward(const TokenBatch& tokens, LogitsAt at
     total += static_cast<int64_t>(ids.size());
   }
   const std::vector<int64_t> before = lengths_;
-  const Message answer =
-      call({{"op", "forward"}, {"tokens", std::move(lists)}, {"logits", all ? "all" : "last"}}, what);
+  const Json request = {{"op", "forward"}, {"tokens", std::move(lists)}, {"logits", all ? "all" : "last"}};
+  Message answer;
+  try {
+    answer = call(request, what);
+  } catch (const CapacityError&) {
+    change({{"op", "state"}}, in_words("state"));  // a refusal that changed something must show
+    throw;
+  }
   take_state(answer, what, batch());
   const int64_t V = connection_->hello().info.vocab_size;
   const auto logits = connection_->interpret(what, [&] {
-    return answer.tensor("logits", {all ? total : tokens.batch, V}).as_doubles();
+    return logits_of(answer.tensor("logits", {all ? total : tokens.batch, V}), connection_->hello().info.dtype);
   });
   std::vector<LogitRows> rows;
   auto next = logits.begin();

@@ -127,4 +127,16 @@ void ChildConnection::note_elapsed(const Message& answer, const std::string& wha
   elapsed_ns = interpret(what, [&] { return JsonFields(answer.header).optional_integer("elapsed_ns", 0); });
 }
 
+std::vector<double> logits_of(const WireTensor& tensor, const std::string& dtype) {
+  const auto bits = [](const std::string& name) {
+    return name == "float64" ? 64 : name == "float32" ? 32 : name == "bfloat16" || name == "float16" ? 16 : 0;
+  };
+  if (bits(tensor.dtype) < bits(dtype))
+    throw SubjectError("",
+                       fmt::format("logits: expected {}, which hello says, found {}; send them as they were computed, "
+                                   "or say the dtype that runs",
+                                   dtype, tensor.dtype));
+  return tensor.as_doubles();
+}
+
 }  // namespace kvproof

@@ -75,4 +75,7 @@ auto ChildConnection::interpret(const std::string& what, Look&& look) {
   }
 }
 
+/// Logits as numbers. throws SubjectError: they are no floating-point numbers, or fewer bits than the dtype that hello said
+std::vector<double> logits_of(const WireTensor& tensor, const std::string& dtype);
+
 }  // namespace kvproof

@@ -43,7 +43,7 @@ LogitRows ask_uncached(ChildConnection& connection, const std::vector<TokenId>& 
   const auto what = fmt::format("uncached logits of positions {} to {}", first, n - 1);
   const Message answer = connection.call({{"op", "uncached"}, {"tokens", tokens}, {"first", first}}, what);
   return {first, n - first, V, connection.interpret(what, [&] {
-            return answer.tensor("logits", {n - first, V}).as_doubles();
+            return logits_of(answer.tensor("logits", {n - first, V}), connection.hello().info.dtype);
           })};
 }
 

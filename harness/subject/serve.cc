@@ -58,7 +58,7 @@ class Server {
         {"reset", &Server::reset},     {"retain", &Server::retain},     {"reserve", &Server::reserve},
         {"poison", &Server::poison},   {"free", &Server::free_cache},   {"read_slots", &Server::read_slots},
         {"perturb", &Server::perturb}, {"threads", &Server::threads},   {"generate", &Server::generate},
-        {"ping", &Server::ping}};
+        {"ping", &Server::ping},       {"state", &Server::state}};
     const auto handler = kHandlers.find(op);
     if (handler == kHandlers.end())
       throw Unsupported{fmt::format("there is no request {} in {}", in_quotes(op), kProtocol)};
@@ -154,6 +154,8 @@ class Server {
     if (cache.bytes() > 0) state.header["bytes"] = cache.bytes();
     return state;
   }
+
+  Message state(const JsonFields& fields) { return state_of(named_cache(fields)); }
 
   Message add_cache(std::unique_ptr<SubjectCache> cache) {
     Message answer = state_of(*cache);

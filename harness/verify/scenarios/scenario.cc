@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "engine/error.h"
+#include "engine/splitmix.h"
 
 namespace kvproof {
 namespace {
@@ -16,12 +17,6 @@ namespace {
 constexpr const char* kPlace = "--only";
 
 [[noreturn]] void fail(const std::string& message) { throw ArgumentError(kPlace, message); }
-
-uint64_t mix(uint64_t x) {  // splitmix64's finaliser
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
 
 using Kind = CacheStep::Kind;
 
@@ -206,6 +201,14 @@ void capacity(Builder& b, const Parameters& p) {
 // The same where capacities cannot be raised.
 void overflow(Builder& b, const Parameters& p) { b.create(0, 1, p[0]).prefill(0, p[0]).refuse(0, 1); }
 
+// Several tokens of which some would fit: none of them is taken.
+void overflow_chunk(Builder& b, const Parameters& p) {
+  b.create(0, 1, p[0]).prefill(0, p[0] - 2).refuse(0, 3).decode(0, 1).refuse(0, 2).decode(0, 1);
+}
+
+// One row has room and the other has none: neither takes anything.
+void overflow_rows(Builder& b, const Parameters& p) { b.create(0, 2, p[0]).forward(0, {p[0] - 2, p[0]}).refuse(0, 1); }
+
 void poison(Builder& b, const Parameters& p) {
   b.create(0, 2, p[0] + p[1] + 7).poison(0).prefill(0, p[0]).poison(0).decode(0, p[1]);
   b.truncate(0, 1, p[0] / 2 + 1).poison(0).decode(0, 2);
@@ -324,6 +327,16 @@ const std::vector<KindRule>& rules() {
       {{"grow", "capacity, steps", "capacity reached, then grown twice"}, 2, 2, {2, 1}, grow},
       {{"capacity", "capacity", "one token more than fits is refused and changes nothing"}, 1, 1, {1}, capacity},
       {{"overflow", "capacity", "one token behind a full cache is refused and changes nothing"}, 1, 1, {1}, overflow},
+      {{"overflow_chunk", "capacity", "a chunk of which some tokens would fit is refused, and what fits goes on"},
+       1,
+       1,
+       {3},
+       overflow_chunk},
+      {{"overflow_rows", "capacity", "a step that fits in one row and not in the other is refused"},
+       1,
+       1,
+       {3},
+       overflow_rows},
       {{"poison", "prompt, steps", "NaN in every slot that is not held"}, 2, 2, {1, 1}, poison},
       {{"interleave", "prompt, steps", "two caches in turns"}, 2, 2, {1, 1}, interleave},
       {{"over_allocated", "prompt, steps", "three times the capacity that is needed; asked for less, it stays"},
@@ -437,7 +450,7 @@ Script make_script(const ScenarioName& name, const SubjectInfo& info, uint64_t s
 Tokens distinct_tokens(uint64_t seed, uint64_t stream, int64_t n, int64_t vocab_size) {
   // A shuffled vocabulary, again and again, made as far as it is needed.
   Tokens ids;
-  uint64_t state = mix(seed * 0x9E3779B97F4A7C15 + mix(stream + 1));
+  uint64_t state = mix_bits(seed * kGoldenGamma + mix_bits(stream + 1));
   std::vector<int32_t> deck;
   while (static_cast<int64_t>(ids.size()) < n) {
     const int64_t dealt = static_cast<int64_t>(ids.size()) % vocab_size;
@@ -445,7 +458,7 @@ Tokens distinct_tokens(uint64_t seed, uint64_t stream, int64_t n, int64_t vocab_
       deck.resize(vocab_size);
       std::iota(deck.begin(), deck.end(), 0);
     }
-    state = mix(state + 0x9E3779B97F4A7C15);
+    state = mix_bits(state + kGoldenGamma);
     std::swap(deck[dealt], deck[dealt + static_cast<int64_t>(state % static_cast<uint64_t>(vocab_size - dealt))]);
     if (stream == 0 && ids.size() < 2) {  // the vocabulary's ends, early and always: the last id, then the first
       const auto end = static_cast<int32_t>(ids.empty() ? vocab_size - 1 : 0);

@@ -8,6 +8,7 @@ namespace kvproof {
 namespace {
 
 constexpr int64_t kMostNumbers = int64_t{1} << 26;  // of all traces kept: 512 MiB
+constexpr int64_t kMostRequests = 24;               // of one trace, where each gives one position's logits
 constexpr int64_t kMostLogits = int64_t{1} << 22;   // of one trace: 32 MiB
 
 using Stages = std::map<std::pair<Stage, int64_t>, TracedValues>;
@@ -26,7 +27,8 @@ class StageCollector final : public StageSink {
 
 // All positions, or as many as memory allows: both ends, both sides of each window, and evenly between.
 std::vector<int64_t> kept_positions(int64_t tokens, const SubjectInfo& info) {
-  const int64_t most = std::max<int64_t>(16, kMostLogits / info.vocab_size);
+  const bool dear = !info.can.has(Ability::all_logits);  // a request each
+  const int64_t most = dear ? kMostRequests : std::max<int64_t>(16, kMostLogits / info.vocab_size);
   std::set<int64_t> kept;
   const int64_t stride = tokens <= most ? 1 : (2 * tokens + most - 1) / most;
   for (int64_t p = 0; p < tokens; p += stride) kept.insert(p);
@@ -87,11 +89,17 @@ struct TraceBank::Pass {
 TraceBank::Pass TraceBank::pass_over(Subject& subject, const Trace& trace, const Tokens& tokens) const {
   Pass pass;
   StageCollector collector;
-  const LogitRows all = subject.uncached_logits(tokens, 0, &collector);
-  pass.vocab = all.vocab;
-  for (const int64_t position : trace.positions) {
-    const auto row = all.at(position);
+  const auto keep = [&](const LogitRows& rows, int64_t position) {
+    const auto row = rows.at(position);
+    pass.vocab = rows.vocab;
     pass.logits.insert(pass.logits.end(), row.begin(), row.end());
+  };
+  if (subject.info().can.has(Ability::all_logits)) {
+    const LogitRows all = subject.uncached_logits(tokens, 0, &collector);
+    for (const int64_t position : trace.positions) keep(all, position);
+  } else {
+    for (const int64_t position : trace.positions)
+      keep(subject.uncached_logits({tokens.begin(), tokens.begin() + position + 1}, position), position);
   }
   pass.stages = std::move(collector.stages);
   pass.from_slots = pass.stages.empty();

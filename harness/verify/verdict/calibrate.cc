@@ -39,15 +39,21 @@ class Calibrator {
 
   Calibration run() {
     benign();
-    result_.gate = gate_.exact()                       ? kFloat64Gate * std::max(1.0, max_magnitude(reference_))
-                   : is_half(gate_.dtype) && !t_.alone ? 2 * std::max(1.0, result_.worst_benign)
-                                                       : kErrorRatioGate;
+    result_.gate = gate_of(result_.worst_benign);
     negative();
     judge();
     return std::move(result_);
   }
 
  private:
+  double gate_of(double worst_benign) const {
+    if (gate_.exact()) return kFloat64Gate * std::max(1.0, max_magnitude(reference_));
+    if (!is_half(gate_.dtype)) return kErrorRatioGate;
+    // Alone, a broken cache may be among what is taken to be harmless: R's gate bounds what that may excuse.
+    if (t_.alone) return std::min(kErrorRatioGate, 3 * std::max(1.0, worst_benign));
+    return 2 * std::max(1.0, worst_benign);
+  }
+
   static std::vector<double> logits_of(const LogitRows& rows) {
     const auto last = rows.at(rows.first_position + rows.rows - 1);
     return {last.begin(), last.end()};
@@ -120,8 +126,8 @@ class Calibrator {
       auto cache = filled(1, {last_ - 1}, shorter);
       result_.negative.push_back({"one cached token is missing", effect(decode(*cache))});
     }
-    // A small nudge drowns in rounding: it is float64's to feel.
-    if (!(gate_.exact() || t_.alone) || !info_.can.has(Ability::perturb)) return;
+    // A small nudge drowns in rounding: it is float64's to feel, and a large one float32's.
+    if (!(gate_.exact() || (t_.alone && !is_half(gate_.dtype))) || !info_.can.has(Ability::perturb)) return;
     const bool copies = info_.can.contains({Ability::clone, Ability::caches});
     const auto base = copies ? filled(1, {last_}, tokens_) : nullptr;
     for (int64_t layer = 0; layer < info_.n_layer; ++layer) {
@@ -129,7 +135,7 @@ class Calibrator {
     }
   }
 
-  double nudge_size() const { return gate_.exact() ? 1e-3 : is_half(gate_.dtype) ? 0.5 : 0.1; }
+  double nudge_size() const { return gate_.exact() ? 1e-3 : 0.1; }
 
   /// The most that moving one position's key or value does; positions are tried until one is felt.
   void nudge(const SubjectCache* base, int64_t layer, bool keys) {
@@ -151,8 +157,10 @@ class Calibrator {
       if (!(control.effect > result_.gate)) dead.push_back(control.name);
     if (!dead.empty() && !half) {
       result_.doubts.push_back(fmt::format(
-          "{} of {} negative controls do not show in the logits ({}{}): with these weights a broken cache could pass",
-          dead.size(), result_.negative.size(), dead.front(), dead.size() > 1 ? ", …" : ""));
+          "{} of {} negative controls do not show in the logits ({}{}): {}", dead.size(), result_.negative.size(),
+          dead.front(), dead.size() > 1 ? ", …" : "",
+          is_half(gate_.dtype) ? "rounding in " + gate_.dtype + " hides what a broken cache does; run it in float32 too"
+                               : "with these weights a broken cache could pass"));
     }
     if (!half && !(result_.worst_benign <= result_.gate))
       result_.doubts.push_back(

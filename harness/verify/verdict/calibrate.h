@@ -39,13 +39,13 @@ struct CalibrationTarget {
 
 /// Runs, over one short sequence: the benign variations (the engine as it is, decoded, in a batch, in other chunks, over
 /// key blocks), and the negative controls: one token of the history exchanged, one left out, and where the subject lets
-/// its cache be changed, one cached key and one cached value moved in every layer: by 1e-3 in float64; where it is judged
-/// alone in another dtype, by 0.1 (float32) or 0.5. What the subject does not do is left out.
+/// its cache be changed, one cached key and one cached value moved in every layer: by 1e-3 in float64, by 0.1 where
+/// it is judged alone in float32; in bfloat16 and float16 that drowns. What the subject does not do is left out.
 ///
 /// Doubts (INCONCLUSIVE): a layer whose cached keys or values do not move the logits; a gate that does not lie between
 /// the worst benign value and the smallest negative one; these less than 10 times apart (float64, float32). bfloat16 and
-/// float16 have no gate of their own: theirs is twice the worst benign value; but a subject judged alone keeps R's gate,
-/// for its cache could be wrong in what is taken to be harmless.
+/// float16 have no gate of their own: theirs is twice the worst benign value, three times where a subject is judged alone
+/// and then at most R's gate, for its cache could be wrong in what is taken to be harmless.
 Calibration calibrate(const CalibrationTarget& target, uint64_t seed);
 
 }  // namespace kvproof

@@ -1,5 +1,7 @@
 #include "harness/verify/verdict/foreign_engine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,6 +21,19 @@ std::unique_ptr<ChildSubject> float64_twin(const ChildSubject& tested, ChildOpti
   return std::make_unique<ChildSubject>(std::move(options));
 }
 
+void check_same_model(const SubjectInfo& theirs, const ModelDims& ours) {
+  const auto check = [](const char* what, int64_t found, int64_t expected) {
+    if (found != expected)
+      throw ArgumentError("--subject",
+                          fmt::format("its {} is {}, the checkpoint's {}; give the checkpoint that it runs, or no "
+                                      "model flags",
+                                      what, found, expected));
+  };
+  check("vocabulary", theirs.vocab_size, ours.vocab_size);
+  check("number of layers", theirs.n_layer, ours.n_layer);
+  check("number of kv heads", theirs.n_kv_head, ours.n_kv_head);
+}
+
 }  // namespace
 
 ForeignEngine::ForeignEngine(const ChildOptions& child, const Checkpoint* checkpoint, ArchitectureOverrides overrides,
@@ -28,6 +43,7 @@ ForeignEngine::ForeignEngine(const ChildOptions& child, const Checkpoint* checkp
     throw ArgumentError(kPlace,
                         "engine needs the checkpoint that the subject runs; give its model flags (--base-dir …)");
   tested_ = std::make_unique<ChildSubject>(child);
+  if (checkpoint) check_same_model(tested_->info(), checkpoint->dims);
   const bool uncached = tested_->info().can.has(Ability::uncached);
   if (!uncached && (!checkpoint || reference == Reference::own))
     throw ArgumentError(kPlace,

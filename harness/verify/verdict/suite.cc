@@ -17,6 +17,7 @@ namespace {
 
 constexpr double kSecondsPerLayer = 1.2e-4;  // of one forward, whatever it computes: dispatch, taps, exports
 constexpr double kFlopsPerSecond = 1.5e10;
+constexpr int64_t kRequestsOfATrace = 24;  // where each gives one position's logits, see TraceBank
 
 /// Affordable on any model: what a cache does in every generation, and its three classic failures.
 const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",        "chunks[3,1,4]", "ragged[1,4,6]",
@@ -24,23 +25,14 @@ const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",        "
                                          "uneven[3,4]",  "batch_chunks[2,3,2]"};
 /// Every kind once or twice, a few tokens each.
 const std::vector<std::string> kShort = {
-    "prefill[1]",        "prefill[9]",
-    "decode[1,6]",       "decode[7,3]",
-    "ones[5]",           "batch[3,5,3]",
-    "ragged[1,4,9]",     "clone[3,7,3]",
-    "diverge[2,6]",      "shuffle[3,6,2]",
-    "retain[4,6]",       "truncate[9,4,4]",
-    "truncate[4,0,3]",   "truncate_row[3,8,2]",
-    "reset[9,3]",        "reset[3,9]",
-    "grow[4,3]",         "capacity[1]",
-    "capacity[6]",       "overflow[1]",
-    "overflow[7]",       "poison[4,4]",
-    "interleave[5,3]",   "over_allocated[5,3]",
-    "replay[2,5,2]",     "row_independence[3,5,2]",
-    "causality[4,6]",    "reset_batch[3,6,2]",
-    "uneven[3,6]",       "batch_chunks[3,4,3]",
-    "batch[9,4,2]",      "ragged[3,3,8,1,5]",
-    "chunks[20,18,1,2]",
+    "prefill[1]",        "prefill[9]",         "decode[1,6]",         "decode[7,3]",         "ones[5]",
+    "batch[3,5,3]",      "ragged[1,4,9]",      "clone[3,7,3]",        "diverge[2,6]",        "shuffle[3,6,2]",
+    "retain[4,6]",       "truncate[9,4,4]",    "truncate[4,0,3]",     "truncate_row[3,8,2]", "reset[9,3]",
+    "reset[3,9]",        "grow[4,3]",          "capacity[1]",         "capacity[6]",         "overflow[1]",
+    "overflow[7]",       "overflow_chunk[5]",  "overflow_rows[6]",    "overflow_chunk[5]",   "overflow_rows[6]",
+    "poison[4,4]",       "interleave[5,3]",    "over_allocated[5,3]", "replay[2,5,2]",       "row_independence[3,5,2]",
+    "causality[4,6]",    "reset_batch[3,6,2]", "uneven[3,6]",         "batch_chunks[3,4,3]", "batch[9,4,2]",
+    "ragged[3,3,8,1,5]", "chunks[20,18,1,2]",
 };
 const std::vector<std::string> kMoreShort = {
     "prefill[2]",
@@ -107,7 +99,8 @@ double matmul_elements(const SubjectInfo& i) {
   const double C = static_cast<double>(i.n_embd), q = static_cast<double>(i.n_head * i.head_dim),
                kv = static_cast<double>(i.n_kv_head * i.head_dim),
                inner = i.n_inner > 0 ? static_cast<double>(i.n_inner) : 4 * C;  // the usual where it is not known
-  return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 2 * C * inner) + static_cast<double>(i.vocab_size) * C;
+  return static_cast<double>(i.n_layer) * (2 * C * q + 2 * C * kv + 2 * C * inner) +
+         static_cast<double>(i.vocab_size) * C;
 }
 
 /// Multiply-adds of positions first … first + count - 1, twice.
@@ -164,6 +157,23 @@ class Chooser {
     } catch (const ArgumentError&) {
       return true;
     }
+  }
+
+  int64_t longest() const { return suite_.longest; }
+
+  /// returns false where it does not fit into the time; nobody is told.
+  bool try_add(const std::string& name) {
+    if (has(name) || cannot(name) || has_no_such_positions(name)) return true;
+    if (suite_.seconds + estimated_seconds(script_of(name), info_) > seconds_) return false;
+    add(name);
+    return true;
+  }
+
+  /// What lies deeper than any scenario, where sequences may be so long.
+  void note_beyond(int64_t end) {
+    if (suite_.longest < end)
+      suite_.not_covered.push_back(
+          fmt::format("positions {} to {}: no scenario is that deep", suite_.longest, end - 1));
   }
 
   Suite take() {
@@ -242,6 +252,16 @@ void add_window(Chooser& suite, int64_t w, Depth depth) {
       fmt::format("twice the window of {} keys", w));
 }
 
+/// Deeper and deeper: what goes wrong far from the start shows there alone.
+void add_depths(Chooser& suite, const SubjectInfo& info) {
+  const int64_t end = std::min(info.sequence_len, info.rotary_len);
+  for (int64_t depth = 64; depth < 2 * end; depth *= 2) {
+    const int64_t prompt = std::min(depth, end - 3);
+    if (prompt > suite.longest() && !suite.try_add(text("decode", {prompt, 3}))) break;
+  }
+  suite.note_beyond(end);
+}
+
 }  // namespace
 
 double estimated_forward_seconds(const SubjectInfo& info) {
@@ -261,8 +281,12 @@ double estimated_seconds(const Script& script, const SubjectInfo& info) {
     apply(step, caches);
   }
   for (const Tokens& history : histories(script)) {
-    ++forwards;
-    work += flops(info, 0, static_cast<int64_t>(history.size()));
+    const auto n = static_cast<int64_t>(history.size());
+    // Where a request gives one position's logits, each that is kept is a recomputation of half the length, on average.
+    const double requests =
+        info.can.has(Ability::all_logits) ? 1 : std::max(1.0, static_cast<double>(std::min(n, kRequestsOfATrace)) / 2);
+    forwards += requests;
+    work += requests * flops(info, 0, n);
   }
   const double times = 1 + static_cast<double>(script.twins.size());
   return times * (forwards * kSecondsPerLayer * static_cast<double>(info.n_layer) + work / kFlopsPerSecond);
@@ -289,6 +313,7 @@ Suite cache_suite(const SubjectInfo& info, Depth depth, double seconds, bool num
   for (const int64_t w : windows) add_window(suite, w, depth);
   for (const std::string& name : depth == Depth::full ? kMoreShort : std::vector<std::string>{})
     if (fits(name)) suite.add_if_affordable(name);
+  add_depths(suite, info);
   if (depth == Depth::full) {
     const int64_t N = info.sequence_len;
     suite.add_if_affordable({text("decode", {N - 1, 3})}, fmt::format("sequences past sequence_len, {} tokens", N));

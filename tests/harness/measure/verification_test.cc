@@ -225,7 +225,20 @@ TEST_CASE("the command that runs a scenario again names the model as the config 
 }
 
 TEST_CASE("the estimate of quick verification is a tenth and a constant, that of full is longer") {
-  const SubjectInfo info{"s", "aten", "float32", "cpu", 1, 97, 320, 2, 4, 2, 16, 64, 32, {32, 32}};
+  const SubjectInfo info{.name = "s",
+                         .backend = "aten",
+                         .dtype = "float32",
+                         .device = "cpu",
+                         .threads = 1,
+                         .vocab_size = 97,
+                         .rotary_len = 320,
+                         .n_layer = 2,
+                         .n_head = 4,
+                         .n_kv_head = 2,
+                         .head_dim = 16,
+                         .n_embd = 64,
+                         .sequence_len = 32,
+                         .windows = {32, 32}};
   const double quick = estimated_verification_s(info, Depth::quick, 30);
   CHECK(quick > 0.5);
   CHECK(quick <= 0.5 + 3);

@@ -195,7 +195,7 @@ TEST_CASE("a subject behind the protocol is shown with what talking to it costs"
   Json document = passing();
   document["checkpoint"] = nullptr;
   document["protocol"] = {{"name", "kvproof-subject/1"}, {"call_ns", 16500},     {"step_ns", 21000},
-                          {"payload_bytes", 8192},       {"decode_ns", 79000},  {"restarts", 2}};
+                          {"payload_bytes", 8192},       {"decode_ns", 79000},  {"error", nullptr}, {"restarts", 2}};
   document["model"]["against_ours"] = {{"tokens", 8},   {"positions", 8},
                                        {"worst", 1e-6}, {"allowed", 1e-4},
                                        {"logits", tally(8, 0, 0.01)}, {"findings", Json::array()}};

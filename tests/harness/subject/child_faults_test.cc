@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "harness/subject/child_connection.h"
 #include "tests/harness/subject/scripted_child.h"
 #include "tests/support/catch.h"
 
@@ -171,14 +172,29 @@ TEST_CASE("each broken answer to a forward is one error that names the request")
   }
 }
 
-TEST_CASE("what a child refuses for lack of room is a CapacityError with its words") {
-  const ScriptedChild child(
-      answers({small_hello(), kNew, {{"id", 3}, {"error", {{"kind", "capacity"}, {"message", "full"}}}}}));
-  ChildSubject subject(child.options());
-  const auto cache = subject.new_cache(1, 4);
-  CHECK_THROWS_AS(cache->forward(TokenBatch::single({0, 1}), LogitsAt::last), CapacityError);
-  CHECK(cache->length(0) == 0);
-  CHECK(subject.restarts() == 0);
+TEST_CASE("what a child refuses for lack of room is a CapacityError, and its state is asked for again") {
+  for (const int64_t left : {0, 2}) {  // 2: a refusal that moved the length after all
+    const ScriptedChild child(answers({small_hello(),
+                                       kNew,
+                                       {{"id", 3}, {"error", {{"kind", "capacity"}, {"message", "full"}}}},
+                                       {{"id", 4}, {"lengths", {left}}, {"capacity", 4}}}));
+    ChildSubject subject(child.options());
+    const auto cache = subject.new_cache(1, 4);
+    CHECK_THROWS_AS(cache->forward(TokenBatch::single({0, 1}), LogitsAt::last), CapacityError);
+    CHECK(cache->length(0) == left);
+    CHECK(subject.restarts() == 0);
+  }
+}
+
+TEST_CASE("logits in fewer bits than hello says are told, not judged") {
+  const auto of = [](const char* found, std::size_t bytes, const char* said) {
+    return logits_of({"logits", found, {1}, std::vector<char>(bytes)}, said);
+  };
+  CHECK_THROWS_WITH(of("float32", 4, "float64"),
+                    Catch::Matchers::Contains("expected float64, which hello says, found float32"));
+  CHECK_THROWS_WITH(of("int64", 8, "bfloat16"),
+                    Catch::Matchers::Contains("expected bfloat16, which hello says, found int64"));
+  CHECK(of("float32", 4, "float16") == std::vector<double>{0});
 }
 
 TEST_CASE("a child that hangs is ended, and the next one is asked") {

@@ -9,6 +9,7 @@
 #include "harness/verify/localise.h"
 #include "harness/verify/scenarios/drive.h"
 #include "harness/verify/scenarios/scenario.h"
+#include "tests/harness/verify/scenarios/each_kind.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -17,35 +18,6 @@ using namespace kvproof::testing;
 namespace {
 
 using Operation = CacheOperation::Kind;
-
-const std::vector<std::string> kSuite = {"prefill[1]",
-                                         "prefill[9]",
-                                         "decode[1,9]",
-                                         "decode[7,3]",
-                                         "chunks[1,7]",
-                                         "chunks[3,1,4]",
-                                         "ones[8]",
-                                         "batch[3,5,3]",
-                                         "ragged[1,4,9]",
-                                         "clone[3,7,3]",
-                                         "diverge[2,6]",
-                                         "shuffle[3,6,2]",
-                                         "retain[4,6]",
-                                         "truncate[9,4,4]",
-                                         "truncate[4,0,4]",
-                                         "truncate_row[3,8,2]",
-                                         "reset[9,3]",
-                                         "reset[3,9]",
-                                         "grow[4,3]",
-                                         "capacity[1]",
-                                         "capacity[6]",
-                                         "poison[4,4]",
-                                         "interleave[5,3]",
-                                         "over_allocated[5,3]",
-                                         "rotary[640]",
-                                         "replay[3,5,2]",
-                                         "row_independence[3,5,2]",
-                                         "causality[4,6]"};
 
 /// A fault: what it does to cached forwards' plans, or to a cache after an operation.
 struct Planted {
@@ -391,7 +363,7 @@ void check_localised(const Planted& fault) {
   const auto model = make_model(checkpoint, {"auto", "float64", "cpu"});
   plant(*model, fault);
   const auto subject = make_in_process_subject(*model, nullptr);
-  const auto divergence = localise(run_suite(*subject, kSuite));
+  const auto divergence = localise(run_suite(*subject, kOneOfEachKind));
   CAPTURE(fault.name);
   REQUIRE(divergence);
   const Place& at = divergence->finding.place;

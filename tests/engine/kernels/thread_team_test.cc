@@ -1,0 +1,124 @@
+#include "engine/kernels/thread_team.h"
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+#include "tests/support/catch.h"
+
+using namespace kvproof;
+using namespace kvproof::kernels;
+
+TEST_CASE("every member works once per run, the caller as member 0") {
+  const int threads = GENERATE(1, 2, 3, 8);
+  ThreadTeam team(threads);
+  REQUIRE(team.size() == threads);
+  const auto caller = std::this_thread::get_id();
+  for (int run = 0; run < 200; ++run) {
+    std::vector<int> calls(threads, 0);
+    bool caller_is_first = false;
+    team.run([&](Member& member) {
+      ++calls[member.index()];
+      if (member.index() == 0) caller_is_first = std::this_thread::get_id() == caller && member.size() == threads;
+    });
+    REQUIRE(calls == std::vector<int>(threads, 1));
+    REQUIRE(caller_is_first);
+  }
+}
+
+TEST_CASE("what members wrote before a barrier all read after it") {
+  const int threads = GENERATE(1, 2, 5);
+  ThreadTeam team(threads);
+  std::vector<int64_t> slots(threads, 0), sums(threads, 0);
+  constexpr int kRounds = 500;
+  team.run([&](Member& member) {
+    for (int round = 1; round <= kRounds; ++round) {
+      slots[member.index()] = round * (member.index() + 1);
+      member.barrier();
+      sums[member.index()] += std::accumulate(slots.begin(), slots.end(), int64_t{0});
+      member.barrier();
+    }
+  });
+  const int64_t expected = int64_t{kRounds} * (kRounds + 1) / 2 * threads * (threads + 1) / 2;
+  CHECK(sums == std::vector<int64_t>(threads, expected));
+}
+
+TEST_CASE("barriers and runs work with members that are late enough for the others to sleep") {
+  ThreadTeam team(3);
+  for (int late = 0; late < 3; ++late) {
+    int written = 0, seen = 0;
+    team.run([&](Member& member) {
+      if (member.index() == late) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        written = 42;
+      }
+      member.barrier();
+      if (member.index() == (late + 1) % 3) seen = written;
+    });
+    CHECK(seen == 42);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // between runs the threads sleep too
+  }
+}
+
+TEST_CASE("shares cover a range once, in whole grains") {
+  const auto [n, grain] =
+      GENERATE(table<int64_t, int64_t>({{0, 1}, {1, 1}, {7, 1}, {7, 4}, {64, 4}, {65, 16}, {3, 8}}));
+  const int threads = GENERATE(1, 2, 3, 5);
+  CAPTURE(n, grain, threads);
+  ThreadTeam team(threads);
+  std::vector<Range> parts(threads);
+  team.run([&](Member& member) { parts[member.index()] = member.share(n, grain); });
+  int64_t at = 0;
+  for (const Range& part : parts) {
+    CHECK(part.begin == at);
+    CHECK(part.size() >= 0);
+    CHECK((part.begin % grain == 0 || part.begin == n));
+    at = part.end;
+  }
+  CHECK(at == n);
+}
+
+TEST_CASE("the first exception reaches the caller, and the others do not wait for ever at a barrier") {
+  const int threads = GENERATE(1, 2, 4);
+  const int thrower = GENERATE(0, 1, 3);
+  if (thrower >= threads) return;
+  ThreadTeam team(threads);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> past_barrier{0};
+    CHECK_THROWS_WITH(team.run([&](Member& member) {
+      member.barrier();
+      if (member.index() == thrower) throw std::runtime_error("out of luck");
+      member.barrier();
+      ++past_barrier;
+    }),
+                      "out of luck");
+    CHECK(past_barrier == 0);
+    int sum = 0;  // the team is as good as new
+    team.run([&](Member& member) {
+      member.barrier();
+      if (member.index() == 0) sum = 1;
+      member.barrier();
+    });
+    CHECK(sum == 1);
+  }
+}
+
+TEST_CASE("a run inside a run, and a team of nobody, are refused") {
+  ThreadTeam team(2);
+  CHECK_THROWS_AS(team.run([&](Member& member) {
+    if (member.index() == 0) team.run([](Member&) {});
+  }),
+                  std::logic_error);
+  CHECK_THROWS_WITH(ThreadTeam(0), "threads: must be at least 1, got 0");
+}
+
+TEST_CASE("pinned threads work like others") {
+  ThreadTeam team(3, /*pin=*/true);
+  std::atomic<int> calls{0};
+  team.run([&](Member&) { ++calls; });
+  CHECK(calls == 3);
+}
