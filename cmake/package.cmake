@@ -2,8 +2,8 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(engine_targets kvproof_flags kvproof_engine kvproof_engine_checkpoint kvproof_engine_tokenizer kvproof_engine_model
-                   kvproof_engine_generate)
+set(engine_targets kvproof_flags kvproof_engine kvproof_engine_checkpoint kvproof_engine_tokenizer kvproof_engine_kernels
+                   kvproof_engine_model kvproof_engine_generate)
 add_library(kvproof_engine_all INTERFACE)
 target_link_libraries(kvproof_engine_all INTERFACE ${engine_targets})
 add_library(kvproof::engine ALIAS kvproof_engine_all)

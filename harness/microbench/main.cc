@@ -14,6 +14,7 @@
 #include "engine/model/cost_model.h"
 #include "engine/model/model.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "harness/microbench/kernels.h"
 #include "harness/subject/child_connection.h"
 #include "harness/subject/child_subject.h"
 
@@ -155,6 +156,7 @@ void register_all() {
   benchmark::RegisterBenchmark("tokenize/prose", encode, "And the LORD said unto Moses, 12 times 7 is 84. ")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("tokenize/one_letter", encode, "a")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("tokenize/spaces", encode, " ")->ArgName("bytes")->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+  register_kernel_benchmarks();
 }
 
 }  // namespace
