@@ -9,6 +9,7 @@
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
+#include "engine/splitmix.h"
 
 namespace kvproof {
 namespace {
@@ -110,18 +111,11 @@ Spec parse_spec(const std::string& text) {
 
 // --- the weights --------------------------------------------------------------------------------------------------
 
-// The finalizer of splitmix64 (Steele, Lea, Flood 2014): a bijection whose output bits look independent.
-uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
 // Where a tensor's numbers begin: FNV-1a over its name, mixed with the seed.
 uint64_t stream_of(const std::string& name, uint64_t seed) {
   uint64_t hash = 0xCBF29CE484222325u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return mix(hash + mix(seed + 0x9E3779B97F4A7C15u));
+  return mix_bits(hash + mix_bits(seed + kGoldenGamma));
 }
 
 // Uniform in center ± spread. Each element is a pure function of (stream, index), exact up to one rounding, so that no
@@ -129,7 +123,7 @@ uint64_t stream_of(const std::string& name, uint64_t seed) {
 template <class T>
 void fill(T* to, int64_t n, uint64_t stream, float center, float spread) {
   for (int64_t i = 0; i < n; ++i) {
-    const uint64_t pair = mix(stream + (static_cast<uint64_t>(i) / 2 + 1) * 0x9E3779B97F4A7C15u);
+    const uint64_t pair = mix_bits(stream + (static_cast<uint64_t>(i) / 2 + 1) * kGoldenGamma);
     const auto bits = static_cast<int32_t>(static_cast<uint32_t>(i % 2 == 0 ? pair : pair >> 32));
     const float unit = static_cast<float>(bits >> 8) * 0x1p-23f;  // 24 bits: exact, in [-1, 1)
     to[i] = static_cast<T>(center == 0 ? unit * spread : std::fma(unit, spread, center));

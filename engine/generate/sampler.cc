@@ -16,6 +16,7 @@
 #include <tuple>
 
 #include "engine/error.h"
+#include "engine/splitmix.h"
 
 namespace kvproof {
 namespace {
@@ -27,23 +28,14 @@ constexpr double kMinTemperature = 1e-30;
 
 // ---- noise ---------------------------------------------------------------------------------------------------------
 
-constexpr uint64_t kGoldenGamma = 0x9E3779B97F4A7C15;  // 2^64 over the golden ratio, odd
-
-// splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection in which each input bit flips half of the output's.
-constexpr uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
 // One finaliser per argument, so that neighbouring seeds, rows and steps share nothing.
 constexpr uint64_t row_key(uint64_t seed, int64_t row, int64_t step) {
-  const uint64_t of_row = mix(mix(seed + kGoldenGamma) + static_cast<uint64_t>(row) * kGoldenGamma);
-  return mix(of_row + (static_cast<uint64_t>(step) + 1) * kGoldenGamma);
+  const uint64_t of_row = mix_bits(mix_bits(seed + kGoldenGamma) + static_cast<uint64_t>(row) * kGoldenGamma);
+  return mix_bits(of_row + (static_cast<uint64_t>(step) + 1) * kGoldenGamma);
 }
 
 constexpr uint64_t token_bits(uint64_t key, TokenId token) {
-  return mix(key ^ mix((static_cast<uint64_t>(token) + 1) * kGoldenGamma));
+  return mix_bits(key ^ mix_bits((static_cast<uint64_t>(token) + 1) * kGoldenGamma));
 }
 
 // -log(-log(u)), u one of the 2^52 midpoints in (0, 1): neither end is reached, so the noise is finite.

@@ -10,6 +10,7 @@
 #include "engine/error.h"
 #include "engine/model/gpt_config.h"
 #include "engine/model/rotary.h"
+#include "engine/splitmix.h"
 #include "harness/verify/gates.h"
 
 namespace kvproof {
@@ -201,11 +202,7 @@ std::vector<TokenId> tokens_of(uint64_t seed, int64_t count, int64_t vocab_size)
   std::vector<TokenId> ids;
   uint64_t state = seed;
   while (static_cast<int64_t>(ids.size()) < count) {
-    uint64_t z = state += 0x9e3779b97f4a7c15ULL;  // splitmix64
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    z ^= z >> 31;
-    const auto id = static_cast<TokenId>(z % static_cast<uint64_t>(vocab_size));
+    const auto id = static_cast<TokenId>(next_random(state) % static_cast<uint64_t>(vocab_size));
     if (vocab_size == 1 || ids.empty() || ids.back() != id) ids.push_back(id);
   }
   return ids;
