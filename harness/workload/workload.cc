@@ -9,6 +9,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "engine/splitmix.h"
 #include "harness/error.h"
 
 namespace kvproof {
@@ -51,16 +52,6 @@ std::vector<TokenId> text_tokens(const PromptSpec& spec, const Tokenizer& tokeni
   }
   tokens.insert(tokens.begin(), special.bos);
   return tokens;
-}
-
-/// The next number of SplitMix64, which gives the same stream on every machine; the standard's distributions do not.
-/// source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014
-uint64_t next_random(uint64_t& state) {
-  state += 0x9e3779b97f4a7c15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
 }
 
 std::vector<TokenId> synthetic_tokens(const PromptSpec& spec, const Tokenizer* tokenizer, int64_t vocab_size) {
