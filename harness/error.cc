@@ -5,6 +5,8 @@
 
 namespace kvproof {
 
+bool is_subject_error(const std::exception& error) { return dynamic_cast<const SubjectError*>(&error) != nullptr; }
+
 std::string words_of(const std::exception& error) {
   const auto* subject = dynamic_cast<const SubjectError*>(&error);
   const std::string words = subject ? subject->message() : error.what();

@@ -28,6 +28,8 @@ struct SubjectError : Error {
 /// same command for all of them.
 std::string words_of(const std::exception& error);
 
+bool is_subject_error(const std::exception& error);
+
 enum class ExitCode : int {
   ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70
 };

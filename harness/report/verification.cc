@@ -220,7 +220,13 @@ void write_divergences(const View& document, Page& page) {
     write_divergence(document.at("first_divergence"),
                      latent.at("failures").integer() > 0 ? "First divergence, in use" : "First divergence",
                      document.at("in_use"), document, page);
-  if (!latent.at("first_divergence").is_null())
+  const bool alike =
+      document.at("in_use").at("failures").integer() > 0 && !latent.at("first_divergence").is_null() &&
+      latent.at("first_divergence").at("suspect").text() == document.at("first_divergence").at("suspect").text();
+  if (alike)
+    page.wrapped(label("latent"), fmt::format("of what its own generate never reaches, {} failed likewise",
+                                              counted(latent.at("failures").integer(), "scenario")));
+  else if (!latent.at("first_divergence").is_null())
     write_divergence(latent.at("first_divergence"), "Latent: not reached by the subject's own generate", latent,
                      document, page);
 }

@@ -80,6 +80,7 @@ struct ScenarioOutcome {
   std::vector<PositionError> errors;  // logits, by position, ascending
   std::string skipped;                // why it was not run; empty: it was
   std::string broke_off;              // an error that ended it early; counts as a failure
+  bool subject_broke = false;         // by a subject that died, hung or broke the protocol
   bool latent = false;                // it does what the subject's own generation never does
 
   static constexpr std::size_t kMostFindings = 64;

@@ -13,6 +13,8 @@ namespace kvproof {
 namespace {
 
 Meaning judge(const Pattern& p) {
+  if (p.first().outcome->subject_broke && (p.is_error() || p.first().outcome->findings.empty()))
+    return {Suspect::subject, "the subject broke off: " + p.first().outcome->broke_off, ""};
   if (is_generation(p.finding())) return meaning_of_generation(p);
   if (p.rounding_only() && !p.first().outcome->broke_off.empty())
     return {Suspect::unknown,

@@ -91,7 +91,7 @@ Meaning meaning_after(const Pattern& p, const std::string& change) {
   if (p.is_error()) return {rule->suspect, rule->later, p.finding().message};
   return {
       rule->suspect, rule->later,
-      fmt::format("forwards on caches without \"{}\" pass, the one after it has a wrong {}", change, stage_word(p))};
+      fmt::format("forwards on caches without \"{}\" pass, the one after it goes wrong in its {}", change, stage_word(p))};
 }
 
 }  // namespace kvproof

@@ -39,10 +39,12 @@ Meaning meaning_of_slots(const Pattern& p) {
   if (p.passes("ones"))
     return {Suspect::mask, "the mask inside a chunk is wrong, or what its tokens take from each other",
             "token by token all is right"};
-  return {Suspect::attention,
-          "what is read from the cache is wrong (mask, window, head map, length), or the end of the forward is",
-          p.slots_compared() ? "the slots are those of one prefill, the logits are not those of recomputation"
-                             : "the slots are not shown"};
+  return {
+      Suspect::attention,
+      p.slots_compared()
+          ? "what is read from the cache is wrong (mask, window, head map, length), or the end of the forward is"
+          : "positions, what is stored, or what is read of it is wrong; where, only the slots can tell (read_slots)",
+      p.slots_compared() ? "the slots are those of one prefill, the logits are not those of recomputation" : ""};
 }
 
 }  // namespace kvproof

@@ -54,6 +54,8 @@ std::string to_string(Suspect suspect) {
       return "sampling";
     case Suspect::precision:
       return "precision";
+    case Suspect::subject:
+      return "subject";
     case Suspect::unknown:
       return "unknown";
   }

@@ -32,6 +32,7 @@ enum class Suspect {
   generation,       // the loop around the model: stop, forced tokens, masks, counts
   sampling,         // choice of a token from right logits
   precision,        // logic right, rounding larger than the dtype explains
+  subject,          // it died, hung or broke the protocol: nothing is known of its cache
   unknown,
 };
 std::string to_string(Suspect suspect);  // "cache write"

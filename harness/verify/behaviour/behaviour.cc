@@ -115,6 +115,7 @@ ScenarioOutcome run_behaviour(const std::string& name, uint64_t seed, const Beha
     throw ArgumentError("scenario", bad.message);
   } catch (const std::exception& error) {
     outcome.broke_off = words_of(error);
+    outcome.subject_broke = is_subject_error(error);
   }
   return outcome;
 }

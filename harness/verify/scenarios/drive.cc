@@ -95,7 +95,8 @@ class Driver {
     std::size_t most = 0;
     for (const Tokens& row : step.tokens) most = std::max(most, row.size());
     comparison_.fact(Level::invariants, executed.refused, comparison_.place(kNowhere, "state"),
-                     fmt::format("{} tokens more than fit were taken without a word", most));
+                     fmt::format("{} token{} more than fit {} taken without a word", most, most == 1 ? "" : "s",
+                                 most == 1 ? "was" : "were"));
   }
 
   // --- L2 ------------------------------------------------------------------------------------------------------------
@@ -187,12 +188,9 @@ ScenarioOutcome drive(const Script& script, const std::string& name, uint64_t se
   try {
     if (script.threads > 0) options.use_threads(script.threads);
     driver.run();
-  } catch (const SubjectError& error) {  // its place is the command: the same for all
-    outcome.broke_off = error.message();
-    driver.note_break(outcome.broke_off);
   } catch (const std::exception& error) {
-    outcome.broke_off = error.what();
-    outcome.broke_off.resize(std::min(outcome.broke_off.find('\n'), outcome.broke_off.size()));  // no stack traces
+    outcome.broke_off = words_of(error);
+    outcome.subject_broke = is_subject_error(error);
     driver.note_break(outcome.broke_off);
   }
   if (script.threads > 0) options.use_threads(threads);

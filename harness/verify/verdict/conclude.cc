@@ -32,7 +32,7 @@ bool model_failed(const VerifyReport& report) {
 
 std::string part_of(const Divergence& d) {
   const bool generation = d.suspect == Suspect::generation || d.suspect == Suspect::sampling;
-  return generation ? "generation" : "cache";
+  return d.suspect == Suspect::subject ? "subject" : generation ? "generation" : "cache";
 }
 
 std::vector<std::string> wrong_parts(const VerifyReport& report) {
@@ -63,8 +63,12 @@ std::string explain_failure(const VerifyReport& report) {
   std::vector<std::string> parts;
   if (model_failed(report)) parts.push_back(explain_model(report));
   if (const auto& d = report.first_divergence) parts.push_back(part_of(*d) + " wrong: " + d->hint);
-  if (const auto& d = report.latent_divergence)
-    parts.push_back("latent: not reached by the subject's own generate: " + part_of(*d) + " wrong: " + d->hint);
+  if (const auto& d = report.latent_divergence) {
+    const bool same = report.first_divergence && report.first_divergence->suspect == d->suspect;
+    parts.push_back(
+        same ? fmt::format("{} scenarios that its own generate never reaches fail likewise", report.failed(true).size())
+             : "latent: not reached by the subject's own generate: " + part_of(*d) + " wrong: " + d->hint);
+  }
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "engine/error.h"
+#include "harness/error.h"
 #include "harness/verify/behaviour/behaviour.h"
 #include "harness/verify/behaviour/generators.h"
 #include "harness/verify/scenarios/drive.h"
@@ -119,7 +119,8 @@ class Verification {
       ScenarioOutcome outcome;
       outcome.name = "calibration/" + side.info.dtype;
       outcome.seed = options_.seed;
-      outcome.broke_off = error.what();
+      outcome.broke_off = words_of(error);
+      outcome.subject_broke = is_subject_error(error);
       report_.outcomes.push_back(std::move(outcome));
     }
   }

@@ -57,7 +57,7 @@ class Faults(unittest.TestCase):
                     self.assertEqual((status, document["verdict"], found), (0, "PASS", None), errors)
                     continue
                 self.assertEqual((status, document["verdict"]), (5, "FAIL"), errors)
-                self.assertEqual(document["wrong"], ["generation" if kind == "generation" else "cache"])
+                self.assertEqual(document["wrong"], [{"generation": "generation", "protocol": "subject"}.get(kind, "cache")])
                 in_use, latent = document["in_use"]["scenarios"], document["latent"]["scenarios"]
                 self.assertEqual(in_use == [], fault in LATENT, (in_use, latent))
                 if fault in LATENT:

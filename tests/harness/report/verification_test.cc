@@ -175,10 +175,12 @@ TEST_CASE("many failed scenarios are counted and the first eight named", "[repor
 
 TEST_CASE("what a subject's own generation never does stands apart from what it does", "[report][verification]") {
   Json document = failing();
-  document["latent"] = {{"failures", 1},
-                        {"scenarios", {"chunks[3,1,4]/float64"}},
-                        {"first_divergence", document["first_divergence"]}};
+  document["latent"] = {
+      {"failures", 1}, {"scenarios", {"chunks[3,1,4]/float64"}}, {"first_divergence", document["first_divergence"]}};
   document["latent"]["first_divergence"]["scenario"] = "chunks[3,1,4]/float64";
+  CHECK(has_line(render_verification(document, false, 400),
+                 "  latent        of what its own generate never reaches, 1 scenario failed likewise"));
+  document["latent"]["first_divergence"]["suspect"] = "mask";
   std::string text = render_verification(document, false, 400);
   CHECK(has_line(text, "First divergence, in use"));
   CHECK(has_line(text, "Latent: not reached by the subject's own generate"));
@@ -194,19 +196,25 @@ TEST_CASE("what a subject's own generation never does stands apart from what it 
 TEST_CASE("a subject behind the protocol is shown with what talking to it costs", "[report][verification]") {
   Json document = passing();
   document["checkpoint"] = nullptr;
-  document["protocol"] = {{"name", "kvproof-subject/1"}, {"call_ns", 16500},     {"step_ns", 21000},
-                          {"payload_bytes", 8192},       {"decode_ns", 79000},  {"error", nullptr}, {"restarts", 2}};
-  document["model"]["against_ours"] = {{"tokens", 8},   {"positions", 8},
-                                       {"worst", 1e-6}, {"allowed", 1e-4},
-                                       {"logits", tally(8, 0, 0.01)}, {"findings", Json::array()}};
+  document["protocol"] = {
+      {"name", "kvproof-subject/1"}, {"call_ns", 16500}, {"step_ns", 21000}, {"payload_bytes", 8192},
+      {"decode_ns", 79000},          {"error", nullptr}, {"restarts", 2}};
+  document["model"]["against_ours"] = {{"tokens", 8},
+                                       {"positions", 8},
+                                       {"worst", 1e-6},
+                                       {"allowed", 1e-4},
+                                       {"logits", tally(8, 0, 0.01)},
+                                       {"findings", Json::array()}};
   const std::string text = render_verification(document, false, 400);
   CHECK(has_line(text, "kvproof verify kvproof aten"));
+  CHECK(has_line(
+      text,
+      "  protocol      16.5 us a call, 21.0 us with a row of logits (8192 bytes); 79.0 us of a decode step are not in "
+      "its own clock; a new child had to "
+      "be started 2 times"));
   CHECK(has_line(text,
-                 "  protocol      16.5 us a call, 21.0 us with a row of logits (8192 bytes); 79.0 us of a decode step are not in "
-                 "its own clock; a new child had to "
-                 "be started 2 times"));
-  CHECK(has_line(text, "  model         equal: its uncached logits against our engine's at 8 positions, 8 tokens at "
-                       "most; worst 1.0e-06, 1.0e-04 is allowed"));
+                 "  model         equal: its uncached logits against our engine's at 8 positions, 8 tokens at "
+                 "most; worst 1.0e-06, 1.0e-04 is allowed"));
 }
 
 TEST_CASE("doubts stand beside the numbers that raise them, in their true order", "[report][verification]") {

@@ -269,7 +269,7 @@ TEST_CASE("without stages, what only chunks get wrong is their mask", "[localise
 TEST_CASE("without stages, wrong logits alone are attention's, with slots that match or are not shown", "[localise]") {
   auto outcome = failed("decode[3,3]/float64", {logits_at(4)});
   CHECK(hidden({outcome}).suspect == Suspect::attention);
-  CHECK_THAT(hidden({outcome}).evidence, Catch::Contains("the slots are not shown"));
+  CHECK_THAT(hidden({outcome}).hint, Catch::Contains("where, only the slots can tell (read_slots)"));
   outcome.level(Level::keys_values).add(0, 1e-9);
   CHECK_THAT(hidden({outcome}).evidence, Catch::Contains("the slots are those of one prefill"));
   const std::string nan = std::string("is ") + clue::kNotANumber;
