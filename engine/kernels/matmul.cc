@@ -65,8 +65,8 @@ HWY_INLINE void strip(const Matmul<W, X>& t, int64_t j, int64_t end, Into into) 
 template <typename W, typename X>
 void columns_of(const Matmul<W, X>& t, Range columns, Into into) {
   int64_t j = columns.begin;
-  if (t.n == 1)  // eight sums at least, or each addition waits for the one before
-    for (; j + 8 <= columns.end; j += 8) strip<8>(t, j, columns.end, into);
+  if (t.n == 1)  // four rows: fewer, and each addition waits for the one before; more, and the streams are too many
+    for (; j + 4 <= columns.end; j += 4) strip<4>(t, j, columns.end, into);
   for (; j + kWeightRows <= columns.end; j += kWeightRows) strip<kWeightRows>(t, j, columns.end, into);
   for (; j < columns.end; ++j) strip<1>(t, j, columns.end, into);
 }

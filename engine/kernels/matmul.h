@@ -33,9 +33,10 @@ enum class Into {
 ///
 /// Each weight comes from memory once, whatever n is: four rows of W at a time pass by all rows of x, and stay in the
 /// first-level cache meanwhile (up to K of some thousands).
-/// accumulates in float for float and bfloat16 weights, which are widened exactly (x is not rounded: with the
-///             instructions that Highway 1.0.3 has, rounding x to bfloat16 gains nothing); in double for double. The
-///             order of summation depends on K, on n and on the CPU's vectors, not on the range of columns
+/// accumulates in float for float and bfloat16 weights, which are widened exactly (x is not rounded:
+///             Highway 1.0.3's ReorderWidenMulAccumulate on a rounded x takes as long); in double for double. The
+///             order of summation depends on K and the CPU's vectors: a sum's bits are the same for any range of columns and
+///             whatever rows stand beside it
 /// cost        n * K * columns multiply-adds, no allocation
 void matmul(const Matmul<float, float>& m, Range columns, Into into = Into::store);
 void matmul(const Matmul<Bfloat16, float>& m, Range columns, Into into = Into::store);
