@@ -153,7 +153,7 @@ TEST_CASE("nothing to run, too little said or too much is an error", "[config]")
       {"a checkpoint from two places", "checkpoints: [{base_dir: a, synthetic: d4}]\n" + kPrompt,
        "bad.yaml:1:15: checkpoints.0: needs exactly one of base_dir, synthetic, or subject alone; got base_dir and synthetic"},
       {"a reference without a subject", "checkpoints: [{base_dir: x, reference: own}]\n" + kPrompt,
-       "bad.yaml:1:30: checkpoints.0.reference: is for a subject, and none is given"},
+       "bad.yaml:1:29: checkpoints.0.reference: is for a subject, and none is given"},
       {"our engine as the reference of a subject alone", "checkpoints: [{subject: ./x, reference: both}]\n" + kPrompt,
        "bad.yaml:1:41: checkpoints.0.reference: both needs the checkpoint that the subject runs; add base_dir"},
       {"a tag of a subject alone", "checkpoints: [{subject: ./x, tag: d4}]\n" + kPrompt,
