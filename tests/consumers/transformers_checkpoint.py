@@ -24,7 +24,7 @@ except ImportError as missing:
 
 KVPROOF = os.environ["KVPROOF"]
 ROOT = Path(__file__).resolve().parents[2]
-SEED, MODELS, TEXTS = 20261013, 24, 120
+SEED, MODELS, TEXTS = 20261013, 10, 60
 FLOAT32_TOLERANCE = 2e-5  # times the softcap, or without one the largest logit, over 15
 FLOAT64_TOLERANCE = 1e-9
 SPECIALS = ["<|bos|>", "<|user_start|>", "<|user_end|>", "<|assistant_start|>", "<|assistant_end|>",

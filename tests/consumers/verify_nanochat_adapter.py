@@ -20,7 +20,7 @@ if not os.environ.get("NANOCHAT_SRC"):
 from verdict import command, kinds, verify
 
 CHUNKS = {"chunks", "batch_chunks", "causality"}  # kinds of scenarios that put several tokens behind others
-OVERFLOW = {"capacity", "overflow", "rotary", "rotary_end"}   # that ask for more than there is room for
+OVERFLOW = {"capacity", "overflow", "overflow_chunk", "overflow_rows", "rotary", "rotary_end"}  # that ask for more than there is room for
 
 def check_out(commit, folder):
     """returns whether the clone has it"""

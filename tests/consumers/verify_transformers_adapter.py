@@ -64,7 +64,7 @@ def main():
 
     # It counts the tokens of an overflow that it refuses. That is latent: generate() does not overfill a cache.
     static = verify(command(ADAPTER, "--tiny", "nanochat", "--cache", "static"))
-    assert not static["in_use"]["scenarios"] and kinds(static["latent"]["scenarios"]) <= {"capacity", "overflow"}, static["latent"]
+    assert not static["in_use"]["scenarios"] and kinds(static["latent"]["scenarios"]) <= {"capacity", "overflow", "overflow_chunk", "overflow_rows"}, static["latent"]
 
     value = verify(command(__file__, "--serve-broken", "value", "--tiny", "gpt2"))
     assert value["verdict"] == "FAIL" and "cache" in value["wrong"]

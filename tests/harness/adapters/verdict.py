@@ -17,7 +17,7 @@ def command(script, *arguments):
 
 def verify(subject, *flags, environment=None):
     """returns the document of kvproof verify --subject …, printed in short"""
-    run = subprocess.run([os.environ["KVPROOF"], "verify", "--subject", subject, "--format", "json", "--quick", *flags],
+    run = subprocess.run([os.environ["KVPROOF"], "verify", "--subject", subject, "--format", "json", "--quick", "--max-time", "60", *flags],
                          capture_output=True, text=True, env={**os.environ, **(environment or {})})
     try:
         document = json.loads(run.stdout)
