@@ -128,4 +128,24 @@ GenerationResult run_generation(const GenerationRequest& request, int64_t max_to
   return result;
 }
 
+at::Tensor RecomputingSource::start(const std::vector<TokenId>& prompt, int64_t rows) {
+  sequences_.assign(rows, prompt);
+  return count_and_recompute();
+}
+
+at::Tensor RecomputingSource::next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) {
+  std::vector<std::vector<TokenId>> going_on;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    going_on.push_back(std::move(sequences_[kept[i]]));
+    going_on.back().push_back(tokens[i]);
+  }
+  sequences_ = std::move(going_on);
+  return count_and_recompute();
+}
+
+at::Tensor RecomputingSource::count_and_recompute() {
+  token_forwards_ += static_cast<int64_t>(sequences_.size() * sequences_.front().size());
+  return recompute(sequences_);
+}
+
 }  // namespace kvproof

@@ -22,6 +22,25 @@ class LogitSource {
   virtual int64_t kv_cache_bytes() const = 0;
 };
 
+/// Keeps every row's whole sequence, to be computed anew at each step: the naive path, whoever computes.
+class RecomputingSource : public LogitSource {
+ public:
+  at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) final;
+  at::Tensor next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) final;
+  int64_t token_forwards() const final { return token_forwards_; }
+  int64_t kv_cache_bytes() const final { return 0; }
+
+ protected:
+  /// Logits (b, V) behind each of these sequences, which are equally long.
+  virtual at::Tensor recompute(const std::vector<std::vector<TokenId>>& sequences) = 0;
+
+ private:
+  at::Tensor count_and_recompute();
+
+  std::vector<std::vector<TokenId>> sequences_;
+  int64_t token_forwards_ = 0;
+};
+
 /// What a request must keep to, whoever computes the logits.
 struct RequestLimits {
   int64_t vocab_size;

@@ -29,40 +29,20 @@ std::vector<int64_t> up_to(int64_t n) {
 }
 
 // One uncached forward per row and step.
-class UncachedSource final : public LogitSource {
+class UncachedSource final : public RecomputingSource {
  public:
   explicit UncachedSource(Subject& subject) : subject_(subject) {}
 
-  at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) override {
-    sequences_.assign(static_cast<std::size_t>(rows), prompt);
-    return recompute();
-  }
-  at::Tensor next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) override {
-    std::vector<std::vector<TokenId>> going_on;
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      going_on.push_back(std::move(sequences_[static_cast<std::size_t>(kept[i])]));
-      going_on.back().push_back(tokens[i]);
-    }
-    sequences_ = std::move(going_on);
-    return recompute();
-  }
-  int64_t token_forwards() const override { return token_forwards_; }
-  int64_t kv_cache_bytes() const override { return 0; }
-
- private:
-  at::Tensor recompute() {
+ protected:
+  at::Tensor recompute(const std::vector<std::vector<TokenId>>& sequences) override {
     std::vector<LogitRows> rows;
-    for (const auto& sequence : sequences_) {
-      const auto length = static_cast<int64_t>(sequence.size());
-      rows.push_back(subject_.uncached_logits(sequence, length - 1));
-      token_forwards_ += length;
-    }
+    for (const auto& sequence : sequences)
+      rows.push_back(subject_.uncached_logits(sequence, static_cast<int64_t>(sequence.size()) - 1));
     return to_tensor(rows);
   }
 
+ private:
   Subject& subject_;
-  std::vector<std::vector<TokenId>> sequences_;
-  int64_t token_forwards_ = 0;
 };
 
 // A cache that is prefilled once and decoded from: of all rows, or one per row where there is none of several.
