@@ -13,6 +13,7 @@
 #include "harness/verify/gates.h"
 #include "harness/verify/scenarios/attention_evidence.h"
 #include "harness/verify/scenarios/rounding.h"
+#include "harness/verify/scenarios/stage_words.h"
 
 namespace kvproof {
 namespace {
@@ -27,32 +28,9 @@ constexpr double kLittle = 1e-6;  // what a norm's eps leaves of another length
 constexpr double kSlack = 4;      // equal numbers may be so many times as far apart as the gate allows
 
 Stage stage_of(const Place& place) {
-  if (place.stage == "embed") return Stage::embed;
-  if (place.stage == "smear") return Stage::smear;
-  if (place.stage == "query") return Stage::query;
-  if (place.stage == "attention") return Stage::attention;
-  if (place.stage == "layer") return Stage::layer;
-  return place.stage == "key" || place.tensor == "K" ? Stage::key : Stage::value;
-}
-
-const char* noun_of(Stage stage) {
-  switch (stage) {
-    case Stage::embed:
-      return "embedding";
-    case Stage::smear:
-      return "smeared embedding";
-    case Stage::query:
-      return "query";
-    case Stage::key:
-      return "key";
-    case Stage::value:
-      return "value";
-    case Stage::attention:
-      return "attention output";
-    case Stage::layer:
-      return "residual stream";
-  }
-  return "";
+  for (const StageWords& known : kStageWords)
+    if (place.stage == known.word) return known.stage;
+  return place.tensor == "K" ? Stage::key : Stage::value;  // slots
 }
 
 bool has_heads(Stage stage) {
@@ -202,7 +180,7 @@ class Hypotheses {
 
   std::string describe(const Source& source, const std::vector<int64_t>& wrong,
                        const std::vector<int64_t>& from) const {
-    std::string text = fmt::format("the {} of position {}", noun_of(source.stage), source.position);
+    std::string text = fmt::format("the {} of position {}", words_of_stage(source.stage).noun, source.position);
     if (s_.place.layer != kNowhere && source.layer != s_.place.layer) text += fmt::format(", layer {}", source.layer);
     if (source.sequence >= 0) text += fmt::format(", {}: {}", clue::kOtherRow, s_.others[source.sequence].name);
     if (wrong != from)

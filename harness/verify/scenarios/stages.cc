@@ -2,38 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "harness/verify/scenarios/stage_words.h"
+
 namespace kvproof {
-namespace {
-
-const char* stage_word(Stage stage) {
-  switch (stage) {
-    case Stage::embed:
-      return "embed";
-    case Stage::smear:
-      return "smear";
-    case Stage::query:
-      return "query";
-    case Stage::key:
-      return "key";
-    case Stage::value:
-      return "value";
-    case Stage::attention:
-      return "attention";
-    case Stage::layer:
-      return "layer";
-  }
-  return "";
-}
-
-}  // namespace
-
 void check_stages(const StageCollector& collected, const Standing& standing, Comparison& comparison) {
   for (const StageCollector::Stored& stage : collected.stored()) {
     const Trace& trace = comparison.trace_of(standing.own_rows()[stage.row]);
     const auto traced = trace.stages.find({stage.stage, stage.layer});
     if (traced == trace.stages.end()) continue;
     const auto from = static_cast<int64_t>(standing.before[standing.cache].rows[stage.row].size());
-    Place at = comparison.place(stage.row, stage_word(stage.stage));
+    Place at = comparison.place(stage.row, words_of_stage(stage.stage).word);
     at.layer = stage.stage == Stage::embed || stage.stage == Stage::smear ? kNowhere : stage.layer;
     at.tensor = std::string(stage.stage == Stage::key ? "K" : stage.stage == Stage::value ? "V" : "");
     comparison.compare(Level::side_state, at, stage.values,
