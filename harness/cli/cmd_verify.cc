@@ -11,6 +11,7 @@
 #include "harness/cli/progress_line.h"
 #include "harness/measure/pace.h"
 #include "harness/report/verification.h"
+#include "harness/shell_word.h"
 #include "harness/subject/message.h"
 #include "harness/verify/faults/planted_engine.h"
 #include "harness/verify/faults/self_test.h"
@@ -74,16 +75,6 @@ ExitCode code_of(VerifyVerdict verdict) {
   return ExitCode::bug;
 }
 
-/// As a shell must read it.
-std::string quoted(const std::string& word) {
-  if (!word.empty() && word.find_first_of(" '\"$[]*?;&|<>()`\\~#!{}\t\n") == std::string::npos) return word;
-  const bool plain = word.find_first_of("\"$`\\!") == std::string::npos;  // nothing that double quotes leave alive
-  if (plain && word.find('\'') != std::string::npos) return '"' + word + '"';
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 /// The command that runs a scenario of this call alone; all of the call where what failed is no scenario.
 std::string again(const Call& call, const std::string& scenario) {
   const bool alone = scenario.find('[') != std::string::npos;
@@ -97,10 +88,10 @@ std::string again(const Call& call, const std::string& scenario) {
     } else if (!seen && word == "verify") {
       seen = true;
     } else {
-      words += " " + quoted(word);
+      words += " " + shell_quoted(word);
     }
   }
-  return alone ? words + " --only " + quoted(scenario) : words;
+  return alone ? words + " --only " + shell_quoted(scenario) : words;
 }
 
 /// throws ArgumentError: no such fault
@@ -128,7 +119,7 @@ ExitCode verify_and_report(Call& call, const VerifyTarget& target, const VerifyO
   document.update(more());
   const ExitCode code = code_of(report.verdict);
   document["exit_code"] = static_cast<int>(code);
-  const auto& first = report.first_divergence ? report.first_divergence : report.latent_divergence;
+  const auto& first = report.divergence();
   document["reproduce"] = first ? Json(again(call, first->scenario)) : Json(nullptr);
   call.console.document(document);
   call.console.text(render_verification(document, Console::colour_on_stdout(), Console::width()));

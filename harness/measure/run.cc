@@ -157,7 +157,7 @@ class ConfigRun {
     const VerifyReport report = kvproof::verify(engine.target(), options);
     if (report.vectors && report.vectors->tally.failures == 0) vectors_passed_ = true;
     const CheckpointSpec& spec = spec_of(config_.cases[measured.front().index]);
-    const auto& first = report.first_divergence ? report.first_divergence : report.latent_divergence;
+    const auto& first = report.divergence();
     std::string again;
     if (report.verdict == VerifyVerdict::fail)
       again = verify_command(spec, session, group.run, report.subject.dtype, first ? first->scenario : "");

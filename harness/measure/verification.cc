@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "harness/shell_word.h"
 #include "harness/verify/verdict/verify_json.h"
 
 namespace kvproof {
@@ -17,15 +18,6 @@ constexpr std::size_t kFindingsKept = 8;
 // Besides the caches' scenarios: calibration and the oracle; with full also vectors and generators. On two cores, of a
 // model of a few million parameters.
 constexpr double kQuickBesides = 0.5, kFullBesides = 5;
-
-/// A word of a command line, quoted where a shell would take it apart.
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && word.find_first_of(" \t\n'\"$`\\[]{}*?;&|<>()!#~") == std::string::npos;
-  if (plain) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -116,7 +108,7 @@ std::string verify_command(const CheckpointSpec& spec, const CheckpointSession& 
                            const std::string& dtype, const std::string& scenario) {
   std::string words = "kvproof verify";
   const auto add = [&](const char* flag, const std::string& value) {
-    words += fmt::format(" {} {}", flag, quoted(value));
+    words += fmt::format(" {} {}", flag, shell_quoted(value));
   };
   if (spec.subject) add("--subject", *spec.subject);
   if (spec.reference) add("--reference", *spec.reference);

@@ -8,7 +8,6 @@ namespace kvproof {
 namespace {
 
 constexpr int64_t kMostNumbers = int64_t{1} << 26;  // of all traces kept: 512 MiB
-constexpr int64_t kMostRequests = 24;               // of one trace, where each gives one position's logits
 constexpr int64_t kMostLogits = int64_t{1} << 22;   // of one trace: 32 MiB
 
 using Stages = std::map<std::pair<Stage, int64_t>, TracedValues>;
@@ -28,7 +27,7 @@ class StageCollector final : public StageSink {
 // All positions, or as many as memory allows: both ends, both sides of each window, and evenly between.
 std::vector<int64_t> kept_positions(int64_t tokens, const SubjectInfo& info) {
   const bool dear = !info.can.has(Ability::all_logits);  // a request each
-  const int64_t most = dear ? kMostRequests : std::max<int64_t>(16, kMostLogits / info.vocab_size);
+  const int64_t most = dear ? kRequestsOfATrace : std::max<int64_t>(16, kMostLogits / info.vocab_size);
   std::set<int64_t> kept;
   const int64_t stride = tokens <= most ? 1 : (2 * tokens + most - 1) / most;
   for (int64_t p = 0; p < tokens; p += stride) kept.insert(p);

@@ -39,6 +39,9 @@ struct Trace {
   int64_t numbers() const;
 };
 
+/// Positions of one trace whose logits are kept where each takes a request of its own (no all_logits).
+inline constexpr int64_t kRequestsOfATrace = 24;
+
 /// Makes traces on demand and keeps the newest.
 ///
 /// A subject that is its own reference in a dtype that rounds says how much: the same positions are computed once more with

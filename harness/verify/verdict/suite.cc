@@ -11,13 +11,13 @@
 #include "engine/checkpoint/generation.h"
 #include "engine/error.h"
 #include "harness/verify/scenarios/scenario.h"
+#include "harness/verify/scenarios/trace.h"
 
 namespace kvproof {
 namespace {
 
 constexpr double kSecondsPerLayer = 1.2e-4;  // of one forward, whatever it computes: dispatch, taps, exports
 constexpr double kFlopsPerSecond = 1.5e10;
-constexpr int64_t kRequestsOfATrace = 24;  // where each gives one position's logits, see TraceBank
 
 /// Affordable on any model: what a cache does in every generation, and its three classic failures.
 const std::vector<std::string> kLeast = {"decode[1,4]",  "decode[6,2]",        "chunks[3,1,4]", "ragged[1,4,6]",

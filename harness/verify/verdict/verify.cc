@@ -89,13 +89,12 @@ class Verification {
   // --- the cache -----------------------------------------------------------------------------------------------------
 
   void run_sides() {
-    if (t_.own_engine && options_.behaviour) scripted_due_ = true;
     double share = t_.logic ? 0.7 : 1;
     for (Side& side : sides_) {
       calibrate_side(side);
       const SubjectInfo info = side.info;
       run_suite(side, cache_suite(info, options_.depth, share * budget_.scenario_seconds(), side.numerics));
-      if (std::exchange(scripted_due_, false)) run_scripted();
+      if (t_.own_engine && options_.behaviour && &side == &sides_.front()) run_scripted();
       if (options_.behaviour) run_behaviours(side);
       share = 1 - share;
     }
@@ -265,7 +264,6 @@ class Verification {
   Budget budget_;
   std::vector<Side> sides_;
   VerifyReport report_;
-  bool scripted_due_ = false;
   LogitMetrics metrics_;
 };
 

@@ -80,6 +80,10 @@ struct VerifyReport {
   int64_t longest = 0;  // positions of the longest scenario
 
   LevelTally level(Level level) const;
+  /// The first divergence in use, or else the first latent one.
+  const std::optional<Divergence>& divergence() const {
+    return first_divergence ? first_divergence : latent_divergence;
+  }
   /// The names of the scenarios that failed, latent ones or the others.
   std::vector<std::string> failed(bool latent) const;
 };

@@ -169,7 +169,7 @@ Json verify_json(const VerifyReport& r) {
   out["levels"] = levels;
   out["scenarios"] = r.outcomes.size();
   out["longest_sequence"] = r.longest;
-  const auto& first = r.first_divergence ? r.first_divergence : r.latent_divergence;
+  const auto& first = r.divergence();
   out["first_divergence"] = first ? divergence_json(*first) : Json(nullptr);
   out["in_use"] = {{"failures", r.failed(false).size()}, {"scenarios", r.failed(false)}};
   out["latent"] = {{"failures", r.failed(true).size()},
