@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import tempfile
+import time
 
 import llama_cpp as ll
 import numpy as np
@@ -27,6 +28,7 @@ parser.add_argument("--kv", choices=["f32", "f16"], default="f16", help="dtype o
 parser.add_argument("--flash-attn", choices=["off", "on"], default="off")
 parser.add_argument("--split", action="store_true", help="a buffer for each sequence (kv_unified = false) instead of one for all")
 parser.add_argument("--context", type=int, default=8192, help="slots of the context, for all sequences together")
+parser.add_argument("--ubatch", type=int, help="tokens of one graph; all that a context holds where it is left out")
 parser.add_argument("--sequences", type=int, default=32, help="rows of all caches together")
 parser.add_argument("--threads", type=int, default=1)
 
@@ -48,7 +50,8 @@ class LlamaCpp(Subject):
         self.vocab = ll.llama_vocab_n_tokens(ll.llama_model_get_vocab(self.model))
         self.context = self.make_context(args.sequences)
         self.memory = ll.llama_get_memory(self.context)
-        self.reference = self.make_context(1)
+        self.reference = None  # made when `uncached` first asks for it: a context of a large model takes gigabytes
+        self.elapsed_ns = None
         self.unused = set(range(args.sequences))
         # What keys and values are rounded to: flash attention takes them as float16 whatever the cache holds.
         self.rounding = "float16" if args.kv == "f16" or args.flash_attn == "on" else "float32"
@@ -56,7 +59,8 @@ class LlamaCpp(Subject):
     def make_context(self, sequences):
         params = ll.llama_context_default_params()
         params.n_ctx = self.args.context * (sequences if self.args.split else 1)
-        params.n_batch = params.n_ubatch = self.args.context  # a chunk is one graph
+        params.n_batch = self.args.context
+        params.n_ubatch = self.args.ubatch or self.args.context  # a chunk is one graph
         params.n_seq_max = sequences
         params.kv_unified = not self.args.split
         params.n_threads = params.n_threads_batch = self.args.threads
@@ -71,6 +75,7 @@ class LlamaCpp(Subject):
         n = {name: getattr(ll, "llama_model_" + name)(self.model) for name in ("n_layer", "n_head", "n_head_kv", "n_embd", "n_ctx_train")}
         return {
             "name": f"llama.cpp (llama-cpp-python {ll.__version__}), {self.args.kv} cache, flash attention {self.args.flash_attn}",
+            "backend": ll.llama_print_system_info().decode().strip(" |\n"),
             "dtype": self.rounding, "device": "cpu", "threads": self.args.threads,
             # No max_positions: positions are numbers, and what runs out are the context's slots. No windows: the calls do not tell
             # which layers slide.
@@ -94,7 +99,11 @@ class LlamaCpp(Subject):
                     batch.logits[i] = wanted == "all" or t == len(tokens) - 1
                     outputs += [i] if batch.logits[i] else []
                     batch.n_tokens += 1
+            # The clock that llama-bench has: the call and its end, not the batch that Python fills token by token.
+            start = time.perf_counter_ns()
             status = ll.llama_decode(context, batch)
+            ll.llama_synchronize(context)
+            self.elapsed_ns = time.perf_counter_ns() - start
         finally:
             ll.llama_batch_free(batch)
         if status == 1:
@@ -103,7 +112,11 @@ class LlamaCpp(Subject):
             raise RuntimeError(f"llama_decode returned {status}")
         return np.stack([np.ctypeslib.as_array(ll.llama_get_logits_ith(context, i), (self.vocab,)).copy() for i in outputs])
 
+    def own_elapsed_ns(self):
+        return self.elapsed_ns
+
     def uncached(self, tokens, first):
+        self.reference = self.reference or self.make_context(1)
         ll.llama_memory_clear(ll.llama_get_memory(self.reference), True)
         return self.decode(self.reference, [(0, 0, tokens)], "all")[first:]
 
@@ -151,7 +164,8 @@ class LlamaCpp(Subject):
             ll.llama_memory_seq_rm(self.memory, sequence, -1, -1)
 
     def threads(self, threads):
-        for context in (self.context, self.reference):
+        self.args.threads = threads
+        for context in filter(None, (self.context, self.reference)):
             ll.llama_set_n_threads(context, threads, threads)
 
 

@@ -4,16 +4,19 @@
     kvproof verify --subject "python3 transformers_adapter.py --model DIR"
     kvproof verify --subject "python3 transformers_adapter.py --tiny gpt2 --cache static"
 
+--random is for timing: fresh weights, whose sizes are all that counts.
+
 Caches: dynamic keeps everything in every layer; sliding drops in layers that slide what lies behind their window, as generate()
 does; static has a fixed capacity; quantized keeps 8-bit floats, which no check of rounding will take for the same.
 """
 import argparse
 import copy
+import inspect
 
 import torch
 import transformers
 from kvproof_subject import CapacityError, Subject, serve
-from transformers_model import TINY, computes_in_float64, learned_positions, load, windows
+from transformers_model import TINY, computes_in_float64, learned_positions, load, random_nanochat, windows
 
 
 def arguments():
@@ -21,7 +24,8 @@ def arguments():
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", help="folder or hub id")
     which.add_argument("--tiny", choices=TINY, help="a small model of this family with random weights")
-    parser.add_argument("--seed", type=int, default=1, help="of --tiny's weights")
+    which.add_argument("--random", metavar="nanochat:dN[,vocab_size=V]", help="a NanoChat of nanochat's sizes at depth N, fresh weights")
+    parser.add_argument("--seed", type=int, default=1, help="of the weights of --tiny and --random")
     parser.add_argument("--cache", choices=["dynamic", "sliding", "static", "quantized"], default="dynamic")
     parser.add_argument("--dtype", default="float32", help="what runs where kvproof asks for no other")
     parser.add_argument("--device", default="cpu")
@@ -39,9 +43,12 @@ class Transformers(Subject):
     def __init__(self, args):
         torch.set_grad_enabled(False)
         self.args = args
-        self.model = load(args.model, args.tiny, args.seed).to(args.device)
+        self.model = (random_nanochat(args.random, args.seed) if args.random else load(args.model, args.tiny, args.seed)).to(args.device)
         self.config = self.model.config.get_text_config()
-        exact = ["float64"] if computes_in_float64(self.model) else []
+        exact = ["float64"] if not args.random and computes_in_float64(self.model) else []
+        # What generate() asks for: the logits of the last position alone, of models that can leave out the others.
+        keeps = "logits_to_keep" in inspect.signature(self.model.forward).parameters
+        self.last = {"logits_to_keep": 1} if keeps else {}
         self.dtypes = sorted({args.dtype, "float32", *exact})
         self.model = self.model.to(getattr(torch, args.dtype))
         self.positions, self.windows = learned_positions(self.model), windows(self.config)
@@ -100,8 +107,9 @@ class Transformers(Subject):
         return sum(t.nbytes for layer in held.cache.layers for t in (layer.keys, layer.values) if t is not None)
 
     def forward(self, held, tokens, all_logits):
+        kept = {} if all_logits else self.last
         try:  # positions are left to the model, which asks its cache
-            logits = self.model(self.ids(tokens), past_key_values=held.cache, use_cache=True).logits
+            logits = self.model(self.ids(tokens), past_key_values=held.cache, use_cache=True, **kept).logits
         except IndexError as e:  # a static cache's slots, or a table of positions, are at their end
             raise CapacityError(str(e)) from e
         return logits.flatten(0, 1) if all_logits else logits[:, -1]

@@ -28,6 +28,28 @@ def tiny_model(family, seed, **options):
     return model
 
 
+def random_nanochat(spec, seed):
+    """A NanoChat with the sizes that nanochat itself has at that depth, as its library initialises it.
+
+    spec    nanochat:d12, or nanochat:d4,vocab_size=2048; other fields: sequence_len
+    throws  SystemExit: it is none of these
+    """
+    family, _, sizes = spec.partition(":")
+    depth, *fields = sizes.split(",")
+    named = dict(field.partition("=")[::2] for field in fields)
+    if family != "nanochat" or depth[:1] != "d" or not depth[1:].isdigit() or not set(named) <= {"vocab_size", "sequence_len"}:
+        raise SystemExit(f"--random: expected nanochat:d<layers>, perhaps with vocab_size=V or sequence_len=T, found {spec}")
+    layers = int(depth[1:])
+    heads = (64 * layers + 127) // 128  # 64 channels a layer, in whole heads of 128
+    torch.manual_seed(seed)
+    config = transformers.NanoChatConfig(
+        vocab_size=int(named.get("vocab_size", 32768)), hidden_size=128 * heads, intermediate_size=512 * heads, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=int(named.get("sequence_len", 2048)))
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+    model.generation_config.eos_token_id = None
+    return model.eval()
+
+
 def load(source, tiny, seed):
     """The model of a folder or hub id, or the tiny one of that family, in float32 and ready to run."""
     config = TINY[tiny]() if tiny else transformers.AutoConfig.from_pretrained(source)
