@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -68,6 +69,16 @@ LoadSnapshot load_snapshot() {
   snapshot.steal_ns =
       fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
   return snapshot;
+}
+
+Fact<int64_t> available_memory_bytes() {
+  Fact<int64_t> available =
+      fact(parse_kilobytes(text_of("/proc/meminfo"), "MemAvailable"), "/proc/meminfo has no MemAvailable");
+  // The group's own files stand here where it has a namespace of its own, as containers do.
+  const auto limit = parse_bytes(text_of("/sys/fs/cgroup/memory.max"));
+  if (!limit) return available;
+  const int64_t left = std::max<int64_t>(0, *limit - parse_bytes(text_of("/sys/fs/cgroup/memory.current")).value_or(0));
+  return Fact<int64_t>::known(available.has_value() ? std::min(*available, left) : left);
 }
 
 Fact<int64_t> current_rss_bytes() {

@@ -65,6 +65,10 @@ int64_t context_switches();
 /// The time of day, UTC, ISO 8601 to the second: "2026-11-22T10:15:00Z".
 std::string utc_now();
 
+/// Memory that this process may still take without driving anything out: of the system's, and of its group's where one is
+/// limited, as in most containers.
+Fact<int64_t> available_memory_bytes();
+
 /// Memory of this process that is resident now.
 Fact<int64_t> current_rss_bytes();
 

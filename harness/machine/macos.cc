@@ -56,6 +56,8 @@ LoadSnapshot load_snapshot() {
   return snapshot;
 }
 
+Fact<int64_t> available_memory_bytes() { return sysctl_integer("hw.memsize"); }  // it pages and compresses by need
+
 Fact<int64_t> current_rss_bytes() {
   mach_task_basic_info info{};
   mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;

@@ -14,6 +14,8 @@ void fill_platform_facts(MachineFacts& facts) {
 
 LoadSnapshot load_snapshot() { return {Fact<std::vector<double>>::unknown(kReason), Fact<int64_t>::unknown(kReason)}; }
 
+Fact<int64_t> available_memory_bytes() { return Fact<int64_t>::unknown(kReason); }
+
 Fact<int64_t> current_rss_bytes() { return Fact<int64_t>::unknown(kReason); }
 
 std::string reset_peak_rss() { return kReason; }

@@ -5,11 +5,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -17,10 +14,7 @@
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/thread_team.h"
 #include "engine/kernels/vector_ops.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "harness/machine/peaks/read_memory.h"
 
 namespace kvproof {
 namespace {
@@ -29,18 +23,10 @@ using namespace kernels;  // NOLINT: what this file is about
 
 constexpr int64_t kFarBytes = int64_t{440} << 20;  // more than a cache a model would share
 
-// Memory out of cache that all benchmarks share; zeros, in huge pages where there are any.
+// Memory out of cache that all benchmarks share.
 void* far_memory() {
-  static void* const kMemory = [] {
-    constexpr std::size_t kHugePage = std::size_t{2} << 20;
-    void* memory = std::aligned_alloc(kHugePage, kFarBytes);
-    if (memory == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    madvise(memory, kFarBytes, MADV_HUGEPAGE);
-#endif
-    return std::memset(memory, 0, kFarBytes);
-  }();
-  return kMemory;
+  static const ReadMemory kMemory(kFarBytes);
+  return kMemory.data();
 }
 
 ThreadTeam& team_of(int64_t threads) {
@@ -66,22 +52,6 @@ std::vector<T> stored(int64_t n) {
 
 benchmark::Counter gb_per_s(int64_t bytes) {
   return {static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate};
-}
-
-// 64 bytes of floats, whatever vectors the CPU has.
-using Floats = float __attribute__((vector_size(64), aligned(4)));
-
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-float sum_of(const float* p, int64_t n) {
-  Floats sum[8] = {};
-  for (int64_t i = 0; i + 128 <= n; i += 128)
-    for (int u = 0; u < 8; ++u) sum[u] += *reinterpret_cast<const Floats*>(p + i + 16 * u);
-  float total = 0;
-  for (int u = 1; u < 8; ++u) sum[0] += sum[u];
-  for (int lane = 0; lane < 16; ++lane) total += sum[0][lane];
-  return total;
 }
 
 // The bound: reads all of the far memory once per iteration.

@@ -105,6 +105,13 @@ TEST_CASE("load and stolen time are there or have a reason", "[machine]") {
   CHECK(snapshot.steal_ns.has_value() == snapshot.steal_ns.reason.empty());
 }
 
+TEST_CASE("the memory that may be taken is there or has a reason, and is no more than the machine's", "[machine]") {
+  const Fact<int64_t> available = available_memory_bytes();
+  CHECK(available.has_value() == available.reason.empty());
+  const MachineFacts facts = machine_facts();
+  if (available.has_value() && facts.memory_bytes.has_value()) CHECK(*available <= *facts.memory_bytes);
+}
+
 TEST_CASE("the peak of resident memory starts again after a reset", "[machine]") {
   const std::string refused = reset_peak_rss();
   if (!refused.empty()) {

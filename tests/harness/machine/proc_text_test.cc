@@ -79,6 +79,12 @@ TEST_CASE("cache sizes have a unit letter", "[machine]") {
   CHECK_FALSE(parse_cache_size("K").has_value());
 }
 
+TEST_CASE("a group's limit is a number of bytes or none", "[machine]") {
+  CHECK(parse_bytes("2147483648\n") == int64_t{2} << 30);
+  CHECK_FALSE(parse_bytes("max\n").has_value());
+  CHECK_FALSE(parse_bytes("").has_value());
+}
+
 TEST_CASE("the distribution's name stands with or without quotes", "[machine]") {
   CHECK(parse_os_name("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=x\n") == "Debian GNU/Linux 12 (bookworm)");
   CHECK(parse_os_name("NAME=x\nPRETTY_NAME=Alpine\n") == "Alpine");
