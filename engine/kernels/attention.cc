@@ -165,8 +165,12 @@ HWY_INLINE void pass(const Attention<KV, X>& a) {
       i += together;
     }
   }
-  for (int64_t i = 0; i < a.n; ++i)
+  for (int64_t i = 0; i < a.n; ++i) {
+    if (a.ranges[i].end <= a.ranges[i].begin) continue;
     for (int64_t c = 0; c < a.dim; ++c) a.out[i * a.out_stride + c] /= running[i].sum;
+  }
+  if (a.lse == nullptr) return;
+  for (int64_t i = 0; i < a.n; ++i) a.lse[i] = running[i].highest + std::log(running[i].sum);
 }
 
 template <typename KV, typename X>
@@ -178,6 +182,7 @@ void attend_all(Attention<KV, X> a) {
     a.q += a.n * a.q_stride;
     a.out += a.n * a.out_stride;
     a.ranges += a.n;
+    if (a.lse != nullptr) a.lse += a.n;
   }
 }
 

@@ -24,10 +24,11 @@ struct Attention {
   int64_t v_stride;
   X* out;  // (n, D)
   int64_t out_stride;
-  const Range* ranges;  // (n), none empty: begin >= 0
+  const Range* ranges;  // (n), begin >= 0; an empty one (end <= begin) gives zeros
   int64_t n;            // queries, >= 1
   int64_t dim;          // D >= 1; best a multiple of 16
   X scale;
+  X* lse = nullptr;  // (n), log of the sum of a query's exp(scores): what results over parts of the slots are weighed by; null: not wanted
 };
 
 /// Computes all of `a`. Calls with different `out` may run at the same time.

@@ -14,8 +14,6 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t kSmearChannels = 24;
-
 // What all layers of one forward share.
 struct Step {
   const StepPlan& plan;
@@ -31,6 +29,8 @@ class AtenModel final : public Model {
         eps_(at::scalar_tensor(config.norm_eps, at::TensorOptions()
                                                     .dtype(dtype == at::kDouble ? at::kDouble : at::kFloat)
                                                     .device(device))) {}
+
+  std::string backend() const override { return "aten"; }
 
  protected:
   Tensor execute(const StepPlan& plan, const TokenBatch& tokens, KVCache* cache, LogitsAt at) const override;

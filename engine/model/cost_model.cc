@@ -5,8 +5,6 @@
 namespace kvproof {
 namespace {
 
-constexpr int64_t kSmearChannels = 24;
-
 // Elements of the matrices one token is multiplied by in one layer.
 int64_t layer_matmul(const GptConfig& c, int64_t layer) {
   const int64_t C = c.n_embd, kv = c.n_kv_head * c.head_dim();

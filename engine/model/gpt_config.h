@@ -7,6 +7,9 @@
 
 namespace kvproof {
 
+/// How many of an embedding's channels smear's gate reads.
+inline constexpr int64_t kSmearChannels = 24;
+
 struct GptConfig : ModelDims, Architecture {
   using Architecture::window_pattern;  // the resolved one; ModelDims has the meta file's
 

@@ -25,6 +25,7 @@ KVCache::KVCache(const GptConfig& config, int64_t batch, int64_t capacity, at::S
                                                 batch, capacity));
   }
   tokens_.resize(batch);
+  for (auto& row : tokens_) row.reserve(capacity);  // a decode step allocates nothing
 }
 
 int64_t KVCache::bytes() const { return 2 * keys_.numel() * static_cast<int64_t>(keys_.element_size()); }
@@ -32,16 +33,26 @@ int64_t KVCache::bytes() const { return 2 * keys_.numel() * static_cast<int64_t>
 at::Tensor KVCache::keys(int64_t layer) const { return keys_.select(0, layer); }
 at::Tensor KVCache::values(int64_t layer) const { return values_.select(0, layer); }
 
+KVCache::Storage KVCache::storage() {
+  TORCH_CHECK(keys_.strides() == values_.strides() && keys_.stride(4) == 1, "KV cache: keys and values lie differently");
+  return {keys_.data_ptr(), values_.data_ptr(), keys_.stride(0), keys_.stride(1), keys_.stride(2), keys_.stride(3)};
+}
+
+void KVCache::check_slots(const StepPlan& plan) const {
+  for (const RowPlan& row : plan.rows) {
+    if (row.cache_row < 0 || row.cache_row >= batch() || row.write_at < 0 || row.write_at + row.length > capacity_)
+      throw CapacityError("KV cache", fmt::format("slots [{}, {}) of row {} lie outside {} rows of {}", row.write_at,
+                                                  row.write_at + row.length, row.cache_row, batch(), capacity_));
+  }
+}
+
 void KVCache::write(int64_t layer, const at::Tensor& keys, const at::Tensor& values, const StepPlan& plan) {
+  check_slots(plan);  // copying into an empty slice would silently write nothing
   const int64_t at = plan.rows[0].write_at;
   bool together = plan.batch == batch();  // every row's slots are the same: one copy serves all
   for (int64_t b = 0; b < plan.batch; ++b) {
     const RowPlan& row = plan.rows[b];
     together &= row.cache_row == b && row.write_at == at && row.length == plan.length;
-    // Copying into an empty slice would silently write nothing.
-    if (row.cache_row < 0 || row.cache_row >= batch() || row.write_at < 0 || row.write_at + row.length > capacity_)
-      throw CapacityError("KV cache", fmt::format("slots [{}, {}) of row {} lie outside {} rows of {}", row.write_at,
-                                                  row.write_at + row.length, row.cache_row, batch(), capacity_));
   }
   const at::Tensor all_keys = this->keys(layer), all_values = this->values(layer);  // (B, G, capacity, D)
   if (together) {
@@ -99,6 +110,7 @@ void KVCache::reserve(int64_t capacity) {
   }
   keys_ = std::move(keys);
   values_ = std::move(values);
+  for (auto& row : tokens_) row.reserve(capacity);
   capacity_ = capacity;
   done({.kind = CacheOperation::Kind::reserve, .rows = {}, .lengths = {}});
 }
@@ -135,7 +147,8 @@ KVCache KVCache::clone_rows(std::span<const int64_t> source_rows, int64_t capaci
   for (int64_t i = 0; i < rows; ++i) {
     copy_row(keys_, source_rows[i], clone.keys_, i, length(source_rows[i]));
     copy_row(values_, source_rows[i], clone.values_, i, length(source_rows[i]));
-    clone.tokens_.push_back(tokens_[source_rows[i]]);
+    clone.tokens_.emplace_back().reserve(capacity);
+    clone.tokens_.back() = tokens_[source_rows[i]];
   }
   clone.hook_ = hook_;
   clone.done({.kind = CacheOperation::Kind::clone, .rows = source_rows, .lengths = {}, .source = this});

@@ -59,6 +59,8 @@ class KVCache {
   /// Writes one layer's new keys and values, (B, G, T, D), at the plan's rows and slots. Lengths do not move.
   /// throws CapacityError before anything is written if a slot lies outside the storage
   void write(int64_t layer, const at::Tensor& keys, const at::Tensor& values, const StepPlan& plan);
+  /// throws CapacityError if a slot that the plan writes lies outside the storage
+  void check_slots(const StepPlan& plan) const;
   /// Moves the rows' lengths by the plan's `advance`, and remembers the tokens.
   void advance(const StepPlan& plan, const TokenBatch& tokens);
 
@@ -72,6 +74,15 @@ class KVCache {
   KVCache clone_rows(std::span<const int64_t> source_rows, int64_t capacity) const;
   /// Keeps only these rows (ascending, distinct), in place: the others cost nothing from then on.
   void retain_rows(std::span<const int64_t> rows);
+
+  /// The storage for code that reads and writes elements itself: layer l, row b, kv head g, slot s start at
+  /// l * layer + b * row + g * head + s * slot elements; D elements follow. Valid until the storage is replaced (reserve,
+  /// retain_rows, a move). No dispatcher call.
+  struct Storage {
+    void *keys, *values;
+    int64_t layer, row, head, slot;
+  };
+  Storage storage();
 
   /// Has every later operation of this cache and of its clones shown to a hook; null: to nobody.
   void set_hook(std::shared_ptr<const CacheHook> hook) { hook_ = std::move(hook); }

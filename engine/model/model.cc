@@ -1,7 +1,6 @@
 #include "engine/model/model.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 #include "engine/error.h"
 #include "engine/model/aten_model.h"
 #include "engine/model/dtype.h"
+#include "engine/model/native_model.h"
 
 namespace kvproof {
 
@@ -30,12 +30,27 @@ std::string dtype_word(at::ScalarType dtype) {
   }
 }
 
+namespace {
+
+// With device and dtype known.
+void resolve_backend(ModelOptions& options) {
+  const bool native_can = options.device == "cpu" && options.dtype != "float16" && options.convert_weights;
+  if (options.backend == "auto") options.backend = native_can ? "native" : "aten";
+  if (options.backend != "native" || native_can) return;
+  if (options.device != "cpu")
+    throw ArgumentError("backend", fmt::format("native runs on the CPU only, not on {}; use aten, or device cpu", options.device));
+  if (options.dtype == "float16")
+    throw ArgumentError("backend", "native has float32, bfloat16 and float64; use aten for float16");
+  throw ArgumentError("backend", "native converts weights once, when it loads them; use aten to convert them at each use");
+}
+
+}  // namespace
+
 ModelOptions resolve_model_options(const ModelOptions& options) {
   ModelOptions resolved = options;
   const bool cuda = at::hasCUDA(), mps = at::hasMPS();
-  if (resolved.backend == "auto") resolved.backend = "aten";
-  if (resolved.backend != "aten")
-    throw ArgumentError("backend", fmt::format("unknown backend \"{}\"; use auto or aten", resolved.backend));
+  if (resolved.backend != "auto" && resolved.backend != "native" && resolved.backend != "aten")
+    throw ArgumentError("backend", fmt::format("unknown backend \"{}\"; use auto, native or aten", resolved.backend));
   if (resolved.device == "auto") resolved.device = cuda ? "cuda" : mps ? "mps" : "cpu";
   if (resolved.device != "cpu" && resolved.device != "cuda" && resolved.device != "mps")
     throw ArgumentError("device", fmt::format("unknown device \"{}\"; use auto, cpu, cuda or mps", resolved.device));
@@ -45,20 +60,25 @@ ModelOptions resolve_model_options(const ModelOptions& options) {
     throw ArgumentError("device", fmt::format("no {} device was found by this build of LibTorch; use --device cpu", resolved.device));
   if (resolved.dtype == "auto") resolved.dtype = resolved.device == "cuda" ? "bfloat16" : "float32";
   parse_dtype(resolved.dtype);  // an unknown word is refused here
+  resolve_backend(resolved);
   return resolved;
+}
+
+const StepPlan& Model::filtered() const {
+  if (plan_filter_) plan_ = plan_filter_(std::move(plan_));
+  return plan_;
 }
 
 at::Tensor Model::forward(const TokenBatch& tokens, LogitsAt at) const {
   const c10::InferenceMode guard;
-  StepPlan plan = plan_uncached(config_, tokens);
-  if (plan_filter_) plan = plan_filter_(std::move(plan));
-  return execute(plan, tokens, nullptr, at);
+  plan_uncached(config_, tokens, plan_);
+  return execute(filtered(), tokens, nullptr, at);
 }
 
 at::Tensor Model::forward(const TokenBatch& tokens, KVCache& cache, LogitsAt at) const {
   const c10::InferenceMode guard;
-  StepPlan plan = plan_cached(config_, tokens, cache);
-  if (plan_filter_) plan = plan_filter_(std::move(plan));
+  plan_cached(config_, tokens, cache, plan_);
+  const StepPlan& plan = filtered();
   at::Tensor logits = execute(plan, tokens, &cache, at);
   cache.advance(plan, tokens);
   return logits;
@@ -82,12 +102,9 @@ void Model::synchronize() const {
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options) {
   const ModelOptions resolved = resolve_model_options(options);
-  return make_aten_model(checkpoint, parse_dtype(resolved.dtype), at::Device(resolved.device), resolved.convert_weights);
-}
-
-int set_threads(int threads) {
-  if (threads > 0) at::set_num_threads(threads);
-  return at::get_num_threads();
+  const at::ScalarType dtype = parse_dtype(resolved.dtype);
+  if (resolved.backend == "native") return make_native_model(checkpoint, dtype, resolved.pin);
+  return make_aten_model(checkpoint, dtype, at::Device(resolved.device), resolved.convert_weights);
 }
 
 }  // namespace kvproof

@@ -12,21 +12,24 @@
 #include "engine/model/kv_cache.h"
 #include "engine/model/stage.h"
 #include "engine/model/step_plan.h"
+#include "engine/model/threads.h"
 
 namespace kvproof {
 
 /// What to build a model with. "auto" is resolved by resolve_model_options.
 struct ModelOptions {
-  std::string backend = "auto";  // auto | aten
+  std::string backend = "auto";  // auto (native where it can) | native (cpu; not float16) | aten
   std::string dtype = "auto";    // auto (float32 on cpu and mps, bfloat16 on cuda) | float32 | bfloat16 | float16 | float64
   std::string device = "auto";   // auto (cuda, else mps, else cpu) | cpu | cuda | mps
-  bool convert_weights = true;   // false: weights stay as stored and are converted at each use: little memory, much time
+  bool convert_weights = true;   // false: weights stay as stored and are converted at each use: little memory, much time; aten
+  bool pin = false;              // native: bind its threads to CPUs
 };
 
 /// The options with every "auto" replaced. throws ArgumentError: an unknown word, a device that is not there,
-/// float64 on mps (names --device cpu)
+/// float64 on mps (names --device cpu), native where it cannot
 ModelOptions resolve_model_options(const ModelOptions& options);
 
+/// Not for several threads at a time: forwards share what they compute in.
 class Model {
  public:
   virtual ~Model() = default;
@@ -34,6 +37,8 @@ class Model {
   const GptConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
   at::Device device() const { return device_; }
+  /// The word of ModelOptions that chooses this code.
+  virtual std::string backend() const = 0;
 
   /// Full recompute. Positions past a row's length are ignored.
   /// returns  last: (B, V), each row's last counted position; all: (B, T, V). float64 for float64 models, else float32,
@@ -73,11 +78,16 @@ class Model {
   void tap(Stage stage, int64_t layer, const at::Tensor& values) const {
     if (stage_tap_) stage_tap_(stage, layer, values);
   }
+  /// The tap itself; null where nobody looks.
+  const StageTap* tap_or_null() const { return stage_tap_ ? &stage_tap_ : nullptr; }
 
  private:
+  const StepPlan& filtered() const;
+
   GptConfig config_;
   at::ScalarType dtype_;
   at::Device device_;
+  mutable StepPlan plan_;  // of the current forward
   PlanFilter plan_filter_;
   mutable StageTap stage_tap_;
   std::shared_ptr<const CacheHook> cache_hook_;
@@ -87,8 +97,5 @@ class Model {
 /// (see ModelOptions::convert_weights).
 /// throws ArgumentError (options), CheckpointError
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options = {});
-
-/// Sets LibTorch's intra-op threads for the process; 0 leaves them as they are. returns the number in force
-int set_threads(int threads);
 
 }  // namespace kvproof

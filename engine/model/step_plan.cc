@@ -36,34 +36,30 @@ void check_rotary(const GptConfig& config, int64_t end) {
                                                      end, config.rotary_len(), config.sequence_len));
 }
 
-// The layers of a plan whose rows are set.
-std::vector<LayerPlan> plan_layers(const GptConfig& config, const std::vector<RowPlan>& rows) {
-  std::vector<LayerPlan> layers(config.n_layer);
+// Everything but the rows, which are set.
+void fill(const GptConfig& config, const TokenBatch& tokens, bool cached, StepPlan& plan) {
+  plan.cached = cached;
+  plan.batch = tokens.batch;
+  plan.length = tokens.length;
+  plan.layers.resize(config.n_layer);
   const double attention_scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim()));
   for (int64_t i = 0; i < config.n_layer; ++i) {
-    LayerPlan& layer = layers[i];
+    LayerPlan& layer = plan.layers[i];
     layer.window = config.window(i);
     layer.diagonal = 0;
     layer.q_scale = layer.k_scale = config.qk_scale;
     layer.attention_scale = attention_scale;
-    for (const RowPlan& row : rows) {
+    layer.key_block = 0;
+    layer.key_begin.clear();
+    layer.key_end.clear();
+    for (const RowPlan& row : plan.rows) {
       layer.key_begin.push_back(std::max<int64_t>(0, row.write_at - layer.window));
       layer.key_end.push_back(row.write_at + row.length);
     }
   }
-  return layers;
-}
-
-StepPlan make_plan(const GptConfig& config, const TokenBatch& tokens, std::vector<RowPlan> rows, bool cached) {
-  StepPlan plan;
-  plan.cached = cached;
-  plan.batch = tokens.batch;
-  plan.length = tokens.length;
-  plan.rows = std::move(rows);
-  plan.layers = plan_layers(config, plan.rows);
   const int64_t group = config.n_head / config.n_kv_head;
+  plan.kv_head.clear();
   for (int64_t h = 0; h < config.n_head; ++h) plan.kv_head.push_back(h / group);
-  return plan;
 }
 
 }  // namespace
@@ -90,31 +86,31 @@ bool StepPlan::uniform() const {
   return true;
 }
 
-StepPlan plan_uncached(const GptConfig& config, const TokenBatch& tokens) {
+void plan_uncached(const GptConfig& config, const TokenBatch& tokens, StepPlan& plan) {
   check_tokens(config, tokens);
   check_rotary(config, tokens.length);
-  std::vector<RowPlan> rows;
+  plan.rows.clear();
   for (int64_t b = 0; b < tokens.batch; ++b)
-    rows.push_back({.position = 0, .length = tokens.row_length(b), .cache_row = b, .write_at = 0, .advance = 0,
-                    .previous_token = kNoToken});
-  return make_plan(config, tokens, std::move(rows), false);
+    plan.rows.push_back({.position = 0, .length = tokens.row_length(b), .cache_row = b, .write_at = 0, .advance = 0,
+                         .previous_token = kNoToken});
+  fill(config, tokens, false, plan);
 }
 
-StepPlan plan_cached(const GptConfig& config, const TokenBatch& tokens, const KVCache& cache) {
+void plan_cached(const GptConfig& config, const TokenBatch& tokens, const KVCache& cache, StepPlan& plan) {
   check_tokens(config, tokens);
   if (tokens.batch != cache.batch())
     throw ArgumentError("tokens", fmt::format("expected {} rows, one per cache row, got {}", cache.batch(), tokens.batch));
-  std::vector<RowPlan> rows;
+  plan.rows.clear();
   for (int64_t b = 0; b < tokens.batch; ++b) {
     const int64_t position = cache.length(b), length = tokens.row_length(b);
     check_rotary(config, position + length);
     if (position + length > cache.capacity())
       throw CapacityError("KV cache", fmt::format("row {} holds {} positions and {} more were given, capacity is {}; reserve first",
                                                   b, position, length, cache.capacity()));
-    rows.push_back({.position = position, .length = length, .cache_row = b, .write_at = position, .advance = length,
-                    .previous_token = position > 0 ? cache.tokens(b).back() : kNoToken});
+    plan.rows.push_back({.position = position, .length = length, .cache_row = b, .write_at = position, .advance = length,
+                         .previous_token = position > 0 ? cache.tokens(b).back() : kNoToken});
   }
-  return make_plan(config, tokens, std::move(rows), true);
+  fill(config, tokens, true, plan);
 }
 
 }  // namespace kvproof

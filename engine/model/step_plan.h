@@ -65,12 +65,14 @@ struct StepPlan {
   bool uniform() const;
 };
 
-/// Plans an uncached forward over whole sequences (positions from 0). throws ArgumentError, CapacityError (rotary tables)
-StepPlan plan_uncached(const GptConfig& config, const TokenBatch& tokens);
+/// Plans an uncached forward over whole sequences (positions from 0) into `plan`, whose memory is used again.
+/// throws ArgumentError, CapacityError (rotary tables)
+void plan_uncached(const GptConfig& config, const TokenBatch& tokens, StepPlan& plan);
 
-/// Plans a forward that appends to a cache: row b continues cache row b.
+/// Plans a forward that appends to a cache, into `plan`, likewise: row b continues cache row b. Where the last plan was of as
+/// many rows, nothing is allocated.
 /// throws ArgumentError (empty or ragged input, ids outside the vocabulary, batch != cache rows),
 ///        CapacityError (cache or rotary tables too short: how many, how many there are); the cache is unchanged
-StepPlan plan_cached(const GptConfig& config, const TokenBatch& tokens, const KVCache& cache);
+void plan_cached(const GptConfig& config, const TokenBatch& tokens, const KVCache& cache, StepPlan& plan);
 
 }  // namespace kvproof

@@ -1,6 +1,7 @@
 // kvproof-bench: the parts a generation is made of, each timed alone with Google Benchmark.
 //
-// The model is the one KVPROOF_BASE_DIR names, else the embedded configs/checkpoints/demo-d4.
+// The model is KVPROOF_SYNTHETIC's (such as d12), or the one KVPROOF_BASE_DIR names, else the embedded
+// configs/checkpoints/demo-d4.
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 #include <c10/core/InferenceMode.h>
@@ -23,6 +24,7 @@ namespace {
 
 const Checkpoint& checkpoint() {
   static const Checkpoint kCheckpoint = [] {
+    if (const char* spec = std::getenv("KVPROOF_SYNTHETIC")) return synthesize_checkpoint(spec);
     const char* dir = std::getenv("KVPROOF_BASE_DIR");
     return load_checkpoint({.base_dir = dir ? dir : KVPROOF_SOURCE_DIR "/configs/checkpoints/demo-d4"});
   }();
@@ -34,10 +36,10 @@ const Tokenizer& tokenizer() {
   return kTokenizer;
 }
 
-const Model& model(const std::string& dtype) {
+const Model& model(const std::string& backend, const std::string& dtype) {
   static std::map<std::string, std::unique_ptr<Model>> models;
-  auto& made = models[dtype];
-  if (!made) made = make_model(checkpoint(), {.dtype = dtype, .device = "cpu"});
+  auto& made = models[backend + dtype];
+  if (!made) made = make_model(checkpoint(), {.backend = backend, .dtype = dtype, .device = "cpu"});
   return *made;
 }
 
@@ -47,9 +49,9 @@ std::vector<int32_t> tokens(int64_t n) {
   return ids;
 }
 
-void prefill(benchmark::State& state, const std::string& dtype) {
+void prefill(benchmark::State& state, const std::string& backend, const std::string& dtype) {
   set_threads(static_cast<int>(state.range(1)));
-  const Model& m = model(dtype);
+  const Model& m = model(backend, dtype);
   const TokenBatch prompt = TokenBatch::single(tokens(state.range(0)));
   KVCache cache = m.new_cache(1, state.range(0));
   for (auto _ : state) {
@@ -60,9 +62,9 @@ void prefill(benchmark::State& state, const std::string& dtype) {
 }
 
 // One step at a fixed depth: the cache is cut back after each, which costs nothing.
-void decode(benchmark::State& state, const std::string& dtype) {
+void decode(benchmark::State& state, const std::string& backend, const std::string& dtype) {
   set_threads(static_cast<int>(state.range(1)));
-  const Model& m = model(dtype);
+  const Model& m = model(backend, dtype);
   const int64_t depth = state.range(0), rows = state.range(2);
   KVCache one = m.new_cache(1, depth + 1);
   m.forward(TokenBatch::single(tokens(depth)), one, LogitsAt::last);
@@ -73,6 +75,9 @@ void decode(benchmark::State& state, const std::string& dtype) {
     for (int64_t b = 0; b < rows; ++b) cache.truncate(b, depth);
   }
   state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
+  const int64_t element = dtype == "float32" ? 4 : 2;
+  const auto bytes = weight_bytes_read(m.config(), element, rows) + rows * kv_bytes_read(m.config(), element, depth);
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 std::string served_command() {
@@ -93,7 +98,7 @@ void subject_decode(benchmark::State& state, bool in_child) {
   if (in_child)
     subject = std::make_unique<ChildSubject>(ChildOptions{.command = served_command()});
   else
-    subject = make_in_process_subject(model("float32"), nullptr);
+    subject = make_in_process_subject(model("auto", "float32"), nullptr);
   const int64_t depth = state.range(0);
   const auto cache = subject->new_cache(1, depth + 1000);
   cache->forward(TokenBatch::single(tokens(depth)), LogitsAt::last);
@@ -112,9 +117,9 @@ void subject_decode(benchmark::State& state, bool in_child) {
 }
 
 // The naive path's last step after as many tokens.
-void recompute(benchmark::State& state, const std::string& dtype) {
+void recompute(benchmark::State& state, const std::string& backend, const std::string& dtype) {
   set_threads(static_cast<int>(state.range(1)));
-  const Model& m = model(dtype);
+  const Model& m = model(backend, dtype);
   const TokenBatch all = TokenBatch::single(tokens(state.range(0) + 1));
   for (auto _ : state) benchmark::DoNotOptimize(m.forward(all, LogitsAt::all));
 }
@@ -135,13 +140,16 @@ void encode(benchmark::State& state, const std::string& piece) {
 }
 
 void register_all() {
-  for (const std::string dtype : {"float32", "bfloat16"}) {
-    benchmark::RegisterBenchmark(("prefill/" + dtype).c_str(), prefill, dtype)
-        ->ArgNames({"tokens", "threads"})->ArgsProduct({{16, 128, 512}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark(("decode/" + dtype).c_str(), decode, dtype)
-        ->ArgNames({"depth", "threads", "rows"})->ArgsProduct({{16, 128, 500}, {1, 2}, {1, 8}})->UseRealTime()->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark(("recompute/" + dtype).c_str(), recompute, dtype)
-        ->ArgNames({"depth", "threads"})->ArgsProduct({{16, 128, 500}, {1, 2}})->UseRealTime()->Unit(benchmark::kMillisecond);
+  for (const std::string backend : {"native", "aten"}) {
+    for (const std::string dtype : {"float32", "bfloat16"}) {
+      const auto add = [&](const std::string& what, auto run) {
+        return benchmark::RegisterBenchmark((what + "/" + backend + "/" + dtype).c_str(), run, backend, dtype)
+            ->UseRealTime()->Unit(benchmark::kMillisecond);
+      };
+      add("prefill", prefill)->ArgNames({"tokens", "threads"})->ArgsProduct({{16, 128, 512}, {1, 2}});
+      add("decode", decode)->ArgNames({"depth", "threads", "rows"})->ArgsProduct({{16, 128, 500, 1536}, {1, 2}, {1, 8}});
+      add("recompute", recompute)->ArgNames({"depth", "threads"})->ArgsProduct({{16, 128, 500}, {1, 2}});
+    }
   }
   benchmark::RegisterBenchmark("subject/ping", ping)->ArgName("bytes")->Arg(0)->Arg(2048 * 4)->Arg(50304 * 4)->UseRealTime()->Unit(benchmark::kMicrosecond);
   benchmark::RegisterBenchmark("subject/decode/in_process", subject_decode, false)->ArgName("depth")->Arg(128)->UseRealTime()->Unit(benchmark::kMicrosecond);

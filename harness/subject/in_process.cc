@@ -152,11 +152,11 @@ class InProcessSubject : public Subject {
 
   SubjectInfo info() const override {
     const GptConfig& c = model_.config();
-    SubjectInfo info{.name = "kvproof aten",
-                     .backend = "aten",
+    SubjectInfo info{.name = "kvproof " + model_.backend(),
+                     .backend = model_.backend(),
                      .dtype = dtype_word(model_.dtype()),
                      .device = model_.device().str(),
-                     .threads = at::get_num_threads(),
+                     .threads = set_threads(0),
                      .vocab_size = c.vocab_size,
                      .rotary_len = c.rotary_len(),
                      .n_layer = c.n_layer,

@@ -30,6 +30,8 @@ class ScriptedModel final : public Model {
 
   ScriptedModel();
 
+  std::string backend() const override { return "script"; }
+
   /// Replaces the script. Not while a generation runs.
   void set_script(Script script) { script_ = std::move(script); }
 

@@ -12,7 +12,6 @@ using namespace kvproof::testing;
 namespace {
 
 constexpr double kLogicTolerance = 1e-10;  // worst seen 5e-14
-const ModelOptions kFloat64 = {.dtype = "float64", .device = "cpu"};
 
 double max_abs(const at::Tensor& a, const at::Tensor& b) {
   REQUIRE(a.sizes() == b.sizes());
@@ -45,7 +44,7 @@ TEST_CASE("any split of a prompt into chunks gives the logits of full recompute"
   const bool windowed = fields.find("2025") == std::string::npos && fields.find("none") == std::string::npos;
   const Checkpoint checkpoint =
       small_checkpoint(fields, windowed ? ArchitectureOverrides{{"short_window", "5"}} : ArchitectureOverrides{});
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const std::vector<std::vector<int64_t>> splits = {
       {1}, {2}, {1, 1}, {7}, {6, 1}, {1, 6}, {3, 1, 3}, {5, 1}, {6}, {5, 6}, {1, 1, 1, 1, 1, 1, 1, 1},  // around the window of 5
       {31}, {30, 1}, {1, 30}, {5, 6, 20}, {16, 15}, {64}, {65}, {60, 10, 1, 1}};                         // and past sequence_len
@@ -64,14 +63,14 @@ TEST_CASE("any split of a prompt into chunks gives the logits of full recompute"
 TEST_CASE("a one-token prompt has a reference: its own uncached logits", "[kv_cache]") {
   // nanochat's naive path asserts T > 1.
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   KVCache cache = model->new_cache(1, 1);
   CHECK(max_abs(in_chunks(*model, cache, {7}, {1}), uncached(*model, {7})) <= kLogicTolerance);
 }
 
 TEST_CASE("smear reaches across chunk boundaries, where nanochat drops it", "[kv_cache][nanochat_fault]") {
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const auto ids = some_tokens(12, 97);
   const at::Tensor expected = uncached(*model, ids);
   KVCache cache = model->new_cache(1, 12);
@@ -88,7 +87,7 @@ TEST_CASE("smear reaches across chunk boundaries, where nanochat drops it", "[kv
 
 TEST_CASE("rows of different lengths give each its own logits", "[kv_cache]") {
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const std::vector<std::vector<int32_t>> rows = {some_tokens(9, 97, 1), some_tokens(1, 97, 2), some_tokens(14, 97, 3)};
   TokenBatch padded{3, 14, std::vector<int32_t>(3 * 14, 0), {9, 1, 14}};
   for (int64_t b = 0; b < 3; ++b) std::copy(rows[b].begin(), rows[b].end(), padded.ids.begin() + b * 14);
@@ -115,7 +114,7 @@ TEST_CASE("rows of different lengths give each its own logits", "[kv_cache]") {
 
 TEST_CASE("cloned rows go their own ways, and the source is not touched", "[kv_cache]") {
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const auto prompt = some_tokens(10, 97);
   KVCache source = model->new_cache(1, 10);
   model->forward(TokenBatch::single(prompt), source, LogitsAt::last);
@@ -137,7 +136,7 @@ TEST_CASE("cloned rows go their own ways, and the source is not touched", "[kv_c
 
 TEST_CASE("rows that are dropped leave the others as they were", "[kv_cache]") {
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   TokenBatch batch{4, 8, {}, {}};
   std::vector<std::vector<int32_t>> rows;
   for (uint64_t b = 0; b < 4; ++b) {
@@ -158,7 +157,7 @@ TEST_CASE("rows that are dropped leave the others as they were", "[kv_cache]") {
 TEST_CASE("growth, truncation and reuse leave no trace", "[kv_cache]") {
   // History: growth by resize scrambled memory; side state survived a rollback.
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const auto ids = some_tokens(20, 97);
   const at::Tensor expected = uncached(*model, ids);
   const auto from = [&](int64_t begin, int64_t end) { return TokenBatch::single({ids.begin() + begin, ids.begin() + end}); };
@@ -182,7 +181,7 @@ TEST_CASE("growth, truncation and reuse leave no trace", "[kv_cache]") {
 TEST_CASE("a full cache refuses more, and is unchanged", "[kv_cache][nanochat_fault]") {
   // nanochat writes past the capacity into an empty slice, silently, and positions go on.
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   const auto ids = some_tokens(8, 97);
   KVCache cache = model->new_cache(1, 8);
   model->forward(TokenBatch::single({ids.begin(), ids.begin() + 7}), cache, LogitsAt::last);
@@ -197,7 +196,7 @@ TEST_CASE("a full cache refuses more, and is unchanged", "[kv_cache][nanochat_fa
 
 TEST_CASE("positions past the rotary tables are refused before any work", "[kv_cache]") {
   const Checkpoint checkpoint = small_checkpoint("sequence_len=8");  // tables of 80 positions
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   CHECK_NOTHROW(model->forward(TokenBatch::single(some_tokens(80, 97)), LogitsAt::last));
   CHECK_THROWS_WITH(model->forward(TokenBatch::single(some_tokens(81, 97)), LogitsAt::last),
                     "rotary tables: 81 positions asked for, the tables cover 80 (10 x sequence_len 8); shorten the prompt or max_tokens");
@@ -210,7 +209,7 @@ TEST_CASE("positions past the rotary tables are refused before any work", "[kv_c
 TEST_CASE("a decoded token sees window + 1 keys, itself included", "[kv_cache][nanochat_fault]") {
   // History: the window was ignored in single-token decode.
   const Checkpoint checkpoint = small_checkpoint("n_layer=2,window_pattern=SL");
-  const auto model = make_model(checkpoint, kFloat64);
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float64", .device = "cpu"});
   KVCache cache = model->new_cache(1, 20);
   const auto ids = some_tokens(10, 97);
   model->forward(TokenBatch::single(ids), cache, LogitsAt::last);
@@ -232,7 +231,7 @@ TEST_CASE("the cache has the model's dtype, whatever that is", "[kv_cache][nanoc
   const auto dtype = GENERATE(at::kFloat, at::kBFloat16, at::kHalf, at::kDouble);
   const std::string word = dtype == at::kFloat ? "float32" : dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float64";
   const Checkpoint checkpoint = small_checkpoint();
-  const auto model = make_model(checkpoint, {.dtype = word, .device = "cpu"});
+  const auto model = make_model(checkpoint, {.backend = GENERATE("auto", "aten"), .dtype = word, .device = "cpu"});
   KVCache cache = model->new_cache(1, 8);
   CHECK(cache.dtype() == dtype);
   CHECK(cache.bytes() == 2 * 4 * 2 * 8 * 16 * static_cast<int64_t>(c10::elementSize(dtype)));  // K and V, L, G, capacity, D

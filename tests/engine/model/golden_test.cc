@@ -25,7 +25,7 @@ TEST_CASE("uncached logits are those of the Python code of every generation", "[
   const auto golden = read_json(golden_path(name) + "/golden.json");
   const StateDict tensors = load_state_dict(golden_path(name) + "/golden.pt");
   const Checkpoint checkpoint = golden_checkpoint(name);
-  const auto model = make_model(checkpoint, {.dtype = "float32", .device = "cpu"});
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float32", .device = "cpu"});
   for (std::size_t i = 0; i < golden["prompt_tokens"].size(); ++i) {
     CAPTURE(name, i);
     const at::Tensor logits = model->forward(batch_of(golden["prompt_tokens"][i]), LogitsAt::all)[0];
@@ -39,7 +39,7 @@ TEST_CASE("logits past every window and past sequence_len are Python's, in one p
   const auto golden = read_json(golden_path(name) + "/golden.json");
   const at::Tensor expected = load_state_dict(golden_path(name) + "/golden.pt").at("long.logits");
   const Checkpoint checkpoint = golden_checkpoint(name);
-  const auto model = make_model(checkpoint, {.dtype = "float32", .device = "cpu"});
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float32", .device = "cpu"});
   auto ids = golden["long"]["prompt_tokens"].get<std::vector<int32_t>>();
   const auto prompt_len = static_cast<int64_t>(ids.size());
   for (const int32_t id : golden["long"]["forced_tokens"]) ids.push_back(id);
@@ -64,7 +64,7 @@ TEST_CASE("the cache holds the keys and values of the Python cache, and decoding
   const auto golden = read_json(golden_path(name) + "/golden.json");
   const StateDict tensors = load_state_dict(golden_path(name) + "/golden.pt");
   const Checkpoint checkpoint = golden_checkpoint(name);
-  const auto model = make_model(checkpoint, {.dtype = "float32", .device = "cpu"});
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float32", .device = "cpu"});
   const auto prompt = golden["prompt_tokens"][0].get<std::vector<int32_t>>();
   const auto forced = golden["kv_forced_tokens"].get<std::vector<int32_t>>();
   const auto total = static_cast<int64_t>(prompt.size() + forced.size());
@@ -85,7 +85,7 @@ TEST_CASE("the cache holds the keys and values of the Python cache, and decoding
 TEST_CASE("the trained model's last logits are Python's", "[golden]") {
   const auto golden = read_json(source_path("tests/golden/demo-d4.json"));
   const Checkpoint checkpoint = demo_checkpoint();
-  const auto model = make_model(checkpoint, {.dtype = "float32", .device = "cpu"});
+  const auto model = make_model(checkpoint, {.backend = GENERATE("native", "aten"), .dtype = "float32", .device = "cpu"});
   for (const auto& c : golden["cases"]) {
     const at::Tensor logits = model->forward(batch_of(c["tokens"]), LogitsAt::last)[0];
     const auto [values, ids] = logits.topk(8);

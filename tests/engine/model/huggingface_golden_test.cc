@@ -33,7 +33,7 @@ double max_abs(const at::Tensor& a, const at::Tensor& b) {
 
 // The largest distance over all sequences, recomputed and through a cache in chunks and steps.
 double worst_distance(const Golden& golden, const std::string& dtype, const std::string& name) {
-  const auto model = make_model(golden.checkpoint, {.dtype = dtype, .device = "cpu"});
+  const auto model = make_model(golden.checkpoint, {.backend = GENERATE("native", "aten"), .dtype = dtype, .device = "cpu"});
   double worst = 0;
   for (std::size_t i = 0; i < golden.json["sequences"].size(); ++i) {
     const auto& sequence = golden.json["sequences"][i];

@@ -10,7 +10,7 @@ using namespace kvproof::testing;
 
 TEST_CASE("auto means the best device there is, and float32 on a CPU") {
   const ModelOptions resolved = resolve_model_options({.dtype = "auto", .device = "cpu"});
-  CHECK(resolved.backend == "aten");
+  CHECK(resolved.backend == "native");
   CHECK(resolved.dtype == "float32");
   CHECK(resolved.device == "cpu");
   const std::string found = at::hasCUDA() ? "cuda" : at::hasMPS() ? "mps" : "cpu";
@@ -18,7 +18,7 @@ TEST_CASE("auto means the best device there is, and float32 on a CPU") {
 }
 
 TEST_CASE("options that cannot be had say what can") {
-  CHECK_THROWS_WITH(resolve_model_options({.backend = "tpu"}), "backend: unknown backend \"tpu\"; use auto or aten");
+  CHECK_THROWS_WITH(resolve_model_options({.backend = "tpu"}), "backend: unknown backend \"tpu\"; use auto, native or aten");
   CHECK_THROWS_WITH(resolve_model_options({.dtype = "int8", .device = "cpu"}),
                     "dtype: unknown dtype \"int8\"; use auto, float32, bfloat16, float16 or float64");
   CHECK_THROWS_WITH(resolve_model_options({.dtype = "auto", .device = "gpu"}),
@@ -30,6 +30,18 @@ TEST_CASE("options that cannot be had say what can") {
                       "device: no cuda device was found by this build of LibTorch; use --device cpu");
 }
 
+TEST_CASE("auto takes the native backend where it can run, and who asks for it elsewhere learns why not") {
+  CHECK(resolve_model_options({.dtype = "bfloat16", .device = "cpu"}).backend == "native");
+  CHECK(resolve_model_options({.dtype = "float64", .device = "cpu"}).backend == "native");
+  CHECK(resolve_model_options({.dtype = "float16", .device = "cpu"}).backend == "aten");
+  CHECK(resolve_model_options({.device = "cpu", .convert_weights = false}).backend == "aten");
+  CHECK(resolve_model_options({.backend = "aten", .device = "cpu"}).backend == "aten");
+  CHECK_THROWS_WITH(resolve_model_options({.backend = "native", .dtype = "float16", .device = "cpu"}),
+                    "backend: native has float32, bfloat16 and float64; use aten for float16");
+  CHECK_THROWS_WITH(resolve_model_options({.backend = "native", .device = "cpu", .convert_weights = false}),
+                    "backend: native converts weights once, when it loads them; use aten to convert them at each use");
+}
+
 TEST_CASE("weights converted at each use give the logits of converted ones, to the bit") {
   for (const char* generation : {"head", "2026-02", "2025-10"}) {
     for (const char* stored : {"bfloat16", "float32"}) {
@@ -37,7 +49,7 @@ TEST_CASE("weights converted at each use give the logits of converted ones, to t
         CAPTURE(generation, stored, dtype);
         const Checkpoint checkpoint =
             small_checkpoint(std::string("generation=") + generation + ",dtype=" + stored, {});
-        const auto converted = make_model(checkpoint, {"auto", dtype, "cpu", true});
+        const auto converted = make_model(checkpoint, {"aten", dtype, "cpu", true});
         const auto as_stored = make_model(checkpoint, {"auto", dtype, "cpu", false});
         CHECK(as_stored->dtype() == converted->dtype());
         const std::vector<int32_t> all = some_tokens(9, 97);

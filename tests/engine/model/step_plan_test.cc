@@ -10,6 +10,18 @@ GptConfig small_config() {
   const Checkpoint checkpoint = small_checkpoint();
   return {checkpoint.dims, checkpoint.architecture};
 }
+
+StepPlan uncached(const GptConfig& config, const TokenBatch& tokens) {
+  StepPlan plan;
+  plan_uncached(config, tokens, plan);
+  return plan;
+}
+
+StepPlan cached(const GptConfig& config, const TokenBatch& tokens, const KVCache& cache) {
+  StepPlan plan;
+  plan_cached(config, tokens, cache, plan);
+  return plan;
+}
 }  // namespace
 
 TEST_CASE("windows follow the tiled pattern, and the last layer is long") {
@@ -24,7 +36,7 @@ TEST_CASE("windows follow the tiled pattern, and the last layer is long") {
 }
 
 TEST_CASE("an uncached plan starts at position 0 and precedes nothing") {
-  const StepPlan plan = plan_uncached(small_config(), TokenBatch::single({1, 2, 3}));
+  const StepPlan plan = uncached(small_config(), TokenBatch::single({1, 2, 3}));
   CHECK_FALSE(plan.cached);
   CHECK(plan.uniform());
   CHECK(plan.rows[0].position == 0);
@@ -41,7 +53,7 @@ TEST_CASE("a cached plan continues each row, and reads only what a window can se
   KVCache cache = model->new_cache(1, 32);
   const auto ids = some_tokens(20, 97);
   model->forward(TokenBatch::single(ids), cache, LogitsAt::last);
-  const StepPlan plan = plan_cached(config, TokenBatch::single({4, 5}), cache);
+  const StepPlan plan = cached(config, TokenBatch::single({4, 5}), cache);
   CHECK(plan.rows[0].position == 20);
   CHECK(plan.rows[0].write_at == 20);
   CHECK(plan.rows[0].advance == 2);
@@ -53,14 +65,14 @@ TEST_CASE("a cached plan continues each row, and reads only what a window can se
 
 TEST_CASE("bad batches are refused by name") {
   const GptConfig config = small_config();
-  CHECK_THROWS_WITH(plan_uncached(config, {0, 0, {}, {}}), "tokens: expected at least one row of one token, got 0 x 0");
-  CHECK_THROWS_WITH(plan_uncached(config, {2, 2, {1, 2, 3}, {}}), "tokens: expected 2 x 2 ids, got 3");
-  CHECK_THROWS_WITH(plan_uncached(config, {1, 2, {1, 97}, {}}), "tokens: id 97 at position 1 of row 0: must be in [0, 97)");
-  CHECK_THROWS_WITH(plan_uncached(config, {1, 2, {-1, 1}, {}}), "tokens: id -1 at position 0 of row 0: must be in [0, 97)");
-  CHECK_THROWS_WITH(plan_uncached(config, {1, 2, {1, 1}, {3}}), "tokens: row 0: length must be in [1, 2], got 3");
-  CHECK_THROWS_WITH(plan_uncached(config, {1, 2, {1, 1}, {1, 1}}), "tokens: expected 1 row lengths, got 2");
+  CHECK_THROWS_WITH(uncached(config, {0, 0, {}, {}}), "tokens: expected at least one row of one token, got 0 x 0");
+  CHECK_THROWS_WITH(uncached(config, {2, 2, {1, 2, 3}, {}}), "tokens: expected 2 x 2 ids, got 3");
+  CHECK_THROWS_WITH(uncached(config, {1, 2, {1, 97}, {}}), "tokens: id 97 at position 1 of row 0: must be in [0, 97)");
+  CHECK_THROWS_WITH(uncached(config, {1, 2, {-1, 1}, {}}), "tokens: id -1 at position 0 of row 0: must be in [0, 97)");
+  CHECK_THROWS_WITH(uncached(config, {1, 2, {1, 1}, {3}}), "tokens: row 0: length must be in [1, 2], got 3");
+  CHECK_THROWS_WITH(uncached(config, {1, 2, {1, 1}, {1, 1}}), "tokens: expected 1 row lengths, got 2");
   KVCache cache(config, 2, 4, at::kFloat, at::kCPU);
-  CHECK_THROWS_WITH(plan_cached(config, TokenBatch::single({1}), cache), "tokens: expected 2 rows, one per cache row, got 1");
+  CHECK_THROWS_WITH(cached(config, TokenBatch::single({1}), cache), "tokens: expected 2 rows, one per cache row, got 1");
 }
 
 TEST_CASE("cache operations check their arguments") {

@@ -1,0 +1,378 @@
+#include "engine/model/native_walk.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/vector_ops.h"
+
+namespace kvproof::native {
+
+using kernels::Bfloat16;
+using kernels::Member;
+using kernels::Range;
+
+template <typename W, typename X>
+Walk<W, X>::Walk(const Forward<W, X>& forward) : f_(forward) {
+  const GptConfig& c = f_.config;
+  B_ = f_.plan.batch;
+  T_ = f_.plan.length;
+  n_ = B_ * T_;
+  C_ = c.n_embd;
+  H_ = c.n_head;
+  G_ = c.n_kv_head;
+  D_ = c.head_dim();
+  I_ = c.mlp_width();
+  V_ = c.vocab_size;
+  qkv_width_ = (H_ + 2 * G_) * D_;
+  few_ = n_ <= kFewRows;
+  eps_ = static_cast<X>(c.norm_eps);
+
+  Workspace<W, X>& work = f_.work;
+  const int64_t lanes = few_ ? f_.members : 1;
+  for (Buffer<X>* stream : {&work.x, &work.x0, &work.h}) stream->need(lanes * n_ * C_);
+  if (c.has_backout) work.middle.need(lanes * n_ * C_);
+  work.qkv.need(n_ * qkv_width_);
+  work.y.need(n_ * H_ * D_);
+  work.hidden.need(n_ * I_);
+  work.update.need(n_ * C_);
+  work.scratch.need(f_.members * scratch_size());
+  if (!std::is_same_v<W, X> && !few_) {
+    work.h_narrowed.need(n_ * C_);
+    work.y_narrowed.need(n_ * H_ * D_);
+    work.hidden_narrowed.need(n_ * I_);
+  }
+  work.runs.clear();
+  for (int64_t h = 0; h < H_; ++h) {
+    const int64_t kv_head = f_.plan.kv_head[h];
+    if (!work.runs.empty() && work.runs.back().kv_head == kv_head && work.runs.back().count < kQueries) {
+      ++work.runs.back().count;
+    } else {
+      work.runs.push_back({h, 1, kv_head});
+    }
+  }
+}
+
+template <typename W, typename X>
+void Walk<W, X>::operator()(Member& member) const {
+  const GptConfig& c = f_.config;
+  const Lane lane = lane_of(member);
+  embed(member, lane);
+  for (int64_t i = 0; i < c.n_layer; ++i) {
+    const Layer<W, X>& layer = f_.weights.layers[i];
+    if (c.has_lambdas) mix_with_start(lane, layer);
+    norm(lane);
+    publish(member);
+    project(member, lane, i);
+    attend(member, lane, i);
+    update(member, lane, attended(), layer.c_proj);
+    norm(lane);
+    publish(member);
+    expand(member, lane, layer);
+    update(member, lane, hidden(), layer.mlp_c_proj);
+    show(member, Stage::layer, i, lane.x, {B_, T_, C_}, {T_ * C_, C_, 1});
+    if (c.has_backout && i == c.backout_layer()) copy(lane, lane.x, lane.middle);
+  }
+  head(member, lane);
+}
+
+template <typename W, typename X>
+auto Walk<W, X>::lane_of(const Member& member) const -> Lane {
+  Workspace<W, X>& work = f_.work;
+  const int64_t at = few_ ? member.index() * n_ * C_ : 0;
+  X* h = work.h.data() + at;
+  return {.x = work.x.data() + at,
+          .x0 = work.x0.data() + at,
+          .middle = work.middle.data() + at,
+          .h = {h, narrowed(h, work.h_narrowed), C_},
+          .rows = few_ ? Range{0, n_} : member.share(n_),
+          .scratch = work.scratch.data() + member.index() * scratch_size()};
+}
+
+// Where many rows are shared out, the others see a member's only after this.
+template <typename W, typename X>
+void Walk<W, X>::publish(Member& member) const {
+  if (!few_) member.barrier();
+}
+
+template <typename W, typename X>
+void Walk<W, X>::show(Member& member, Stage stage, int64_t layer, X* values, at::IntArrayRef sizes,
+                      at::IntArrayRef strides) const {
+  if (f_.tap == nullptr) return;
+  member.barrier();
+  if (member.index() == 0) {
+    const c10::InferenceMode guard;
+    (*f_.tap)(stage, layer, at::from_blob(values, sizes, strides, c10::CppTypeToScalarType<X>::value));
+  }
+  member.barrier();
+}
+
+// The normed embeddings, each mixed with its predecessor's where the architecture smears.
+template <typename W, typename X>
+void Walk<W, X>::embed(Member& member, const Lane& lane) const {
+  const auto normed = [&](int32_t id, X* to) {
+    f_.weights.wte.look_up(id, 0, C_, to);
+    kernels::rms_norm(to, to, C_, eps_);
+  };
+  for (int64_t r = lane.rows.begin; r < lane.rows.end; ++r) normed(f_.tokens.ids[r], lane.x + r * C_);
+  show(member, Stage::embed, 0, lane.x, {B_, T_, C_}, {T_ * C_, C_, 1});
+  if (f_.config.has_smear) {
+    X* before = lane.scratch;  // looked up again: nobody has to wait for another's rows
+    for (int64_t r = lane.rows.begin; r < lane.rows.end; ++r) {
+      const int32_t id = r % T_ == 0 ? f_.plan.rows[r / T_].previous_token : f_.tokens.ids[r - 1];
+      if (id == kNoToken) continue;
+      X* x = lane.x + r * C_;
+      const X share = f_.weights.smear_lambda * gate(f_.weights.smear_gate, x, kSmearChannels, X{1});
+      normed(id, before);
+      kernels::axpby(share, before, X{1}, x, x, C_);
+    }
+  }
+  show(member, Stage::smear, 0, lane.x, {B_, T_, C_}, {T_ * C_, C_, 1});
+  if (f_.config.has_lambdas) copy(lane, lane.x, lane.x0);
+}
+
+// scale · sigmoid(x[: channels] · w)
+template <typename W, typename X>
+X Walk<W, X>::gate(const W* w, const X* x, int64_t channels, X scale) const {
+  X value;
+  kernels::matmul(kernels::Matmul<W, X>{w, channels, x, channels, &value, 1, 1, channels}, {0, 1});
+  kernels::sigmoid(&value, &value, 1, scale);
+  return value;
+}
+
+template <typename W, typename X>
+void Walk<W, X>::copy(const Lane& lane, const X* from, X* to) const {
+  std::copy(from + lane.rows.begin * C_, from + lane.rows.end * C_, to + lane.rows.begin * C_);
+}
+
+template <typename W, typename X>
+void Walk<W, X>::mix_with_start(const Lane& lane, const Layer<W, X>& layer) const {
+  const int64_t at = lane.rows.begin * C_;
+  kernels::axpby(layer.resid_lambda, lane.x + at, layer.x0_lambda, lane.x0 + at, lane.x + at, lane.rows.size() * C_);
+}
+
+// h = norm(x), of the member's rows.
+template <typename W, typename X>
+void Walk<W, X>::norm(const Lane& lane) const {
+  for (int64_t r = lane.rows.begin; r < lane.rows.end; ++r) {
+    kernels::rms_norm(lane.x + r * C_, lane.h.x + r * C_, C_, eps_);
+    narrow(lane.h, r, 0, C_);
+  }
+}
+
+// Elements [begin, begin + count) of row r in the weights' type, where products take that.
+template <typename W, typename X>
+void Walk<W, X>::narrow(const Activations<W, X>& a, int64_t r, int64_t begin, int64_t count) const {
+  if constexpr (!std::is_same_v<W, X>) {
+    const int64_t at = r * a.width + begin;
+    if (!few_) kernels::convert(a.x + at, a.narrowed + at, count);
+  }
+}
+
+// Queries, keys and values, (n, (H + 2G)·D) in this order, as attention reads them; keys and values into their slots.
+template <typename W, typename X>
+void Walk<W, X>::project(Member& member, const Lane& lane, int64_t i) const {
+  const Layer<W, X>& w = f_.weights.layers[i];
+  const int64_t heads = H_ + 2 * G_;
+  // Whole heads where these come out even: their columns then need no other member.
+  const bool whole = heads % member.size() == 0;
+  const Range columns = member.share(qkv_width_, whole ? D_ : 8);
+  const auto part = [&](const W* matrix, int64_t begin, int64_t end) {  // the columns that this matrix makes
+    const Range own{std::max(columns.begin, begin) - begin, std::min(columns.end, end) - begin};
+    if (own.size() > 0) linear(lane.h, matrix, f_.work.qkv.data() + begin, qkv_width_, n_, own);
+  };
+  part(w.c_q, 0, H_ * D_);
+  part(w.c_k, H_ * D_, (H_ + G_) * D_);
+  part(w.c_v, (H_ + G_) * D_, qkv_width_);
+  if (!whole) member.barrier();
+  finish_heads(lane, i, member.share(heads));
+  member.barrier();
+  X* qkv = f_.work.qkv.data();
+  const std::array<int64_t, 4> strides{T_ * qkv_width_, D_, qkv_width_, 1};
+  show(member, Stage::query, i, qkv, {B_, H_, T_, D_}, strides);
+  show(member, Stage::key, i, qkv + H_ * D_, {B_, G_, T_, D_}, strides);
+  show(member, Stage::value, i, qkv + (H_ + G_) * D_, {B_, G_, T_, D_}, strides);
+}
+
+template <typename W, typename X>
+void Walk<W, X>::finish_heads(const Lane& lane, int64_t i, Range heads) const {
+  const LayerPlan& plan = f_.plan.layers[i];
+  for (int64_t r = 0; r < n_; ++r) {
+    const RowPlan& row = f_.plan.rows[r / T_];
+    const int64_t t = r % T_, position = row.position + std::min(t, row.length - 1);  // padding stays in range
+    const X *cos = f_.weights.cos.data() + position * (D_ / 2), *sin = f_.weights.sin.data() + position * (D_ / 2);
+    for (int64_t u = heads.begin; u < heads.end; ++u) {
+      X* head = f_.work.qkv.data() + r * qkv_width_ + u * D_;
+      const int64_t kv_head = u < H_ ? -1 : (u - H_) % G_;
+      const bool value = u >= H_ + G_;
+      if (value) {
+        add_value_embedding(lane, i, r, kv_head, head);
+      } else {
+        kernels::rotate_norm(head, cos, sin, head, D_, eps_, static_cast<X>(u < H_ ? plan.q_scale : plan.k_scale));
+      }
+      if (kv_head >= 0 && t < row.length)
+        kernels::convert(head, slot(value ? f_.kv.values : f_.kv.keys, i, row.cache_row, kv_head, row.write_at + t),
+                         D_);
+    }
+  }
+}
+
+template <typename W, typename X>
+void Walk<W, X>::add_value_embedding(const Lane& lane, int64_t i, int64_t r, int64_t kv_head, X* value) const {
+  const Layer<W, X>& w = f_.weights.layers[i];
+  if (w.ve_gate == nullptr) return;
+  const int64_t channels = f_.config.ve_gate_channels;
+  const X share =
+      gate(w.ve_gate + kv_head * channels, lane.h.x + r * C_, channels, static_cast<X>(f_.config.ve_gate_scale));
+  w.value_embed.look_up(f_.tokens.ids[r], kv_head * D_, D_, lane.scratch);
+  kernels::axpby(share, lane.scratch, X{1}, value, value, D_);
+}
+
+// y (n, H·D), the heads' outputs. Members take turns at tiles of queries: later ones see more keys.
+template <typename W, typename X>
+void Walk<W, X>::attend(Member& member, const Lane& lane, int64_t i) const {
+  int64_t unit = 0;
+  const auto mine = [&] { return unit++ % member.size() == member.index(); };
+  if (T_ == 1) {
+    for (int64_t b = 0; b < B_; ++b)
+      for (const HeadRun& run : f_.work.runs)
+        if (mine()) attend_tile(lane, i, b, run, 0, 1);
+  } else {
+    for (int64_t first = 0; first < T_; first += kQueries)
+      for (int64_t b = 0; b < B_; ++b)
+        for (int64_t h = 0; h < H_; ++h)
+          if (mine()) attend_tile(lane, i, b, {h, 1, f_.plan.kv_head[h]}, first, std::min(kQueries, T_ - first));
+  }
+  member.barrier();
+  show(member, Stage::attention, i, f_.work.y.data(), {B_, H_, T_, D_}, {T_ * H_ * D_, D_, H_ * D_, 1});
+}
+
+// Tokens [first, first + count) of one row for one run of heads; more than one token only for a run of one.
+template <typename W, typename X>
+void Walk<W, X>::attend_tile(const Lane& lane, int64_t i, int64_t b, const HeadRun& run, int64_t first,
+                             int64_t count) const {
+  const LayerPlan& plan = f_.plan.layers[i];
+  const RowPlan& row = f_.plan.rows[b];
+  Range seen[kQueries];
+  const int64_t queries = run.count * count, width = H_ * D_, at = b * T_ + first;
+  for (int64_t q = 0; q < queries; ++q) {
+    const int64_t t = first + (count > 1 ? q : 0), s = row.write_at + t;
+    seen[q] = {std::max(plan.key_begin[b], s - plan.window), std::min(plan.key_end[b], s + plan.diagonal + 1)};
+    if (t >= row.length || seen[q].end < seen[q].begin) seen[q] = {0, 0};  // padding
+  }
+  kernels::Attention<W, X> a{
+      .q = f_.work.qkv.data() + at * qkv_width_ + run.first * D_,
+      .q_stride = count > 1 ? qkv_width_ : D_,
+      .k = slot(f_.kv.keys, i, row.cache_row, run.kv_head, 0),
+      .k_stride = f_.kv.slot,
+      .v = slot(f_.kv.values, i, row.cache_row, run.kv_head, 0),
+      .v_stride = f_.kv.slot,
+      .out = f_.work.y.data() + at * width + run.first * D_,
+      .out_stride = count > 1 ? width : D_,
+      .ranges = seen,
+      .n = queries,
+      .dim = D_,
+      .scale = static_cast<X>(plan.attention_scale),
+  };
+  if (plan.key_block > 0) {
+    attend_by_blocks(a, plan.key_block, lane.scratch);
+  } else {
+    kernels::attend(a);
+  }
+  for (int64_t t = first; t < first + count; ++t) narrow(attended(), b * T_ + t, run.first * D_, run.count * D_);
+}
+
+// The last block first; each adds its share to what the blocks behind it made.
+template <typename W, typename X>
+void Walk<W, X>::attend_by_blocks(kernels::Attention<W, X> a, int64_t block, X* scratch) const {
+  const Range* seen = a.ranges;
+  X *total = a.out, *part = scratch, *total_lse = part + kQueries * D_, *part_lse = total_lse + kQueries;
+  const int64_t total_stride = a.out_stride;
+  int64_t end = 0;
+  for (int64_t q = 0; q < a.n; ++q) end = std::max(end, seen[q].end);
+  for (int64_t q = 0; q < a.n; ++q) {
+    std::fill_n(total + q * total_stride, D_, X{0});
+    total_lse[q] = -std::numeric_limits<X>::infinity();
+  }
+  Range within[kQueries];
+  a.ranges = within;
+  a.out = part;
+  a.out_stride = D_;
+  a.lse = part_lse;
+  for (int64_t begin = (end - 1) / block * block; begin >= 0; begin -= block) {
+    for (int64_t q = 0; q < a.n; ++q)
+      within[q] = {std::max(seen[q].begin, begin), std::min(seen[q].end, begin + block)};
+    kernels::attend(a);
+    for (int64_t q = 0; q < a.n; ++q) {
+      if (within[q].end <= within[q].begin) continue;
+      const X top = std::max(total_lse[q], part_lse[q]), before = std::exp(total_lse[q] - top),
+              here = std::exp(part_lse[q] - top);
+      X* out = total + q * total_stride;
+      kernels::axpby(before / (before + here), out, here / (before + here), part + q * D_, out, D_);
+      total_lse[q] = top + std::log(before + here);
+    }
+  }
+}
+
+// x += a wᵀ
+template <typename W, typename X>
+void Walk<W, X>::update(Member& member, const Lane& lane, const Activations<W, X>& a, const W* w) const {
+  X* sums = f_.work.update.data();
+  linear(a, w, sums, C_, n_, member.share(C_, 8));
+  member.barrier();
+  const int64_t at = lane.rows.begin * C_;
+  kernels::axpby(X{1}, lane.x + at, X{1}, sums + at, lane.x + at, lane.rows.size() * C_);
+}
+
+// hidden = relu(h c_fcᵀ)²
+template <typename W, typename X>
+void Walk<W, X>::expand(Member& member, const Lane& lane, const Layer<W, X>& layer) const {
+  const Range columns = member.share(I_, 8);
+  const Activations<W, X> hidden = this->hidden();
+  linear(lane.h, layer.c_fc, hidden.x, I_, n_, columns);
+  for (int64_t r = 0; r < n_; ++r) {
+    X* own = hidden.x + r * I_ + columns.begin;
+    kernels::relu_squared(own, own, columns.size());
+    narrow(hidden, r, columns.begin, columns.size());
+  }
+  member.barrier();
+}
+
+template <typename W, typename X>
+void Walk<W, X>::head(Member& member, const Lane& lane) const {
+  const GptConfig& c = f_.config;
+  if (c.has_backout) {
+    const int64_t at = lane.rows.begin * C_;
+    kernels::axpby(X{1}, lane.x + at, -f_.weights.backout_lambda, lane.middle + at, lane.x + at, lane.rows.size() * C_);
+  }
+  int64_t rows = n_;
+  if (f_.at == LogitsAt::all) {
+    norm(lane);
+  } else {
+    rows = B_;
+    for (int64_t b = 0; b < B_; ++b) {
+      const int64_t r = b * T_ + f_.plan.rows[b].length - 1;
+      if (r < lane.rows.begin || r >= lane.rows.end) continue;
+      kernels::rms_norm(lane.x + r * C_, lane.h.x + b * C_, C_, eps_);
+      narrow(lane.h, b, 0, C_);
+    }
+  }
+  publish(member);
+  const Range columns = member.share(V_, 16);
+  linear(lane.h, f_.weights.lm_head, f_.logits, V_, rows, columns);
+  if (c.softcap == 0) return;
+  for (int64_t r = 0; r < rows; ++r) {
+    X* own = f_.logits + r * V_ + columns.begin;
+    kernels::softcap(own, own, columns.size(), static_cast<X>(c.softcap));
+  }
+}
+
+template class Walk<float, float>;
+template class Walk<double, double>;
+template class Walk<Bfloat16, float>;
+
+}  // namespace kvproof::native
