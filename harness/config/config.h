@@ -59,6 +59,7 @@ struct RunSpec {
   std::optional<int64_t> threads;      // absent: auto
   std::optional<int64_t> repetitions;  // absent: auto
   std::string verify = "quick";        // quick | full | off
+  bool peaks = true;                   // measure the machine's peaks beside the cases
 };
 
 struct NaiveSpec {

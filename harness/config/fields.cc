@@ -76,6 +76,9 @@ std::vector<Field> sections() {
           optional("auto", integer("repetitions", 1, 10'000, "measured rounds; auto: as many as the timing needs")),
           word("verify", {"quick", "full", "off"},
                "how thoroughly the cache is verified; quick: in a tenth of the time that measuring takes; off: not"),
+          {.name = "peaks",
+           .type = Type::boolean,
+           .doc = "measure how fast the machine reads and multiplies, beside the cases: mbu and mfu are shares of it"},
       },
       "how the model runs and how often");
   Field naive = section(

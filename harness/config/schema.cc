@@ -139,6 +139,7 @@ run:
   threads: 1              # auto: as many as LibTorch takes; small models gain nothing from a second
   repetitions: auto
   verify: quick           # a tenth of the time that measuring takes; full; off: speed-ups stay unverified
+  peaks: on               # measure how fast the machine reads and multiplies: a second before and after; off: no mbu, no mfu
 
 naive:
   logits: all             # full recompute computes the logits of all positions, as nanochat does; or only the last

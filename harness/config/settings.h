@@ -33,6 +33,7 @@ void for_each_setting(S& s, Visitor&& visit) {
   visit("run.threads", s.run.threads);
   visit("run.repetitions", s.run.repetitions);
   visit("run.verify", s.run.verify);
+  visit("run.peaks", s.run.peaks);
   visit("naive.logits", s.naive.logits);
 }
 

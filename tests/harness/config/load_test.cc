@@ -32,6 +32,7 @@ TEST_CASE("four lines are a config, the rest are defaults", "[config]") {
   CHECK_FALSE(only.run.threads.has_value());
   CHECK_FALSE(only.run.repetitions.has_value());
   CHECK(only.run.verify == "quick");
+  CHECK(only.run.peaks);
   CHECK(only.naive.logits == "all");
 }
 
@@ -90,6 +91,7 @@ TEST_CASE("every key arrives where it belongs", "[config]") {
   CHECK(a.run.threads == 2);
   CHECK(a.run.repetitions == 11);
   CHECK(a.run.verify == "off");
+  CHECK_FALSE(a.run.peaks);
   CHECK(a.naive.logits == "last");
 
   // A prompt's own settings win over the file's; what it does not say stays.
@@ -194,7 +196,7 @@ TEST_CASE("the resolved config holds every decision and no folder of the machine
       R"("prompts":[{"name":"p","file":"../texts/a.txt",)"
       R"("sampler":{"temperature":0.8,"top_k":5,"seed":42,"max_tokens":64,"num_samples":1,"stop":"auto","mode":"per_row",)"
       R"("tools":true},)"
-      R"("run":{"backend":"auto","device":"auto","threads":null,"repetitions":null,"verify":"quick"},)"
+      R"("run":{"backend":"auto","device":"auto","threads":null,"repetitions":null,"verify":"quick","peaks":true},)"
       R"("naive":{"logits":"all"}}],)"
       R"("sweep":[[{"run.dtype":"float32"},{"run.dtype":"float64"}]]})");
 }
