@@ -5,7 +5,7 @@ TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH ?= cpu
 export TORCH_VERSION TORCH_INDEX_URL TORCH
 
-.PHONY: help setup build test adapters test-consumers self-test prove-verify demo bench format clean
+.PHONY: help setup build test adapters test-consumers self-test prove-verify demo bench bench-peers format clean
 
 help:
 	@echo 'make demo            naive and KV-cached generation side by side, on a real checkpoint'
@@ -15,6 +15,7 @@ help:
 	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one'
 	@echo 'make prove-verify    300 quick verifications on fresh seeds: is there a false alarm? (resumable)'
 	@echo 'make bench           the microbenchmarks'
+	@echo 'make bench-peers     llama.cpp, transformers and nanochat beside this engine (hours; resumable; PEERS=--quick)'
 	@echo 'make build           build everything; the program is build/kvproof'
 	@echo 'make setup           install what is missing, fetch LibTorch, configure'
 	@echo 'make format          clang-format over the C++ sources'
@@ -53,6 +54,11 @@ demo: setup
 bench: setup
 	@cmake --build build --target kvproof-bench
 	@build/kvproof-bench
+
+bench-peers: setup
+	@cmake --build build --target kvproof kvproof-bench
+	@LLAMACPP=1 .ci/adapters
+	@harness/peers/bench_peers.py $(PEERS)
 
 format:
 	@.ci/setup --packages clang-format

@@ -59,7 +59,7 @@ class LlamaCpp(Subject):
     def make_context(self, sequences):
         params = ll.llama_context_default_params()
         params.n_ctx = self.args.context * (sequences if self.args.split else 1)
-        params.n_batch = self.args.context
+        params.n_batch = params.n_ctx
         params.n_ubatch = self.args.ubatch or self.args.context  # a chunk is one graph
         params.n_seq_max = sequences
         params.kv_unified = not self.args.split
