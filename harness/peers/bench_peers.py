@@ -85,6 +85,9 @@ def measure(args, setting, log):
                 continue
             begin = time.monotonic()
             print(f"{group.id}, launch {number + 1} of {args.launches}", flush=True)
+            if facts.program_digest(setting.program) != log.sessions[-1]["program"]["sha256"]:
+                raise EngineError(f"{setting.program} was built anew while it was measured: start again, with another --out or without "
+                                  f"{log.path}")
             engines = engines_of(setting, group)
             bandwidth = facts.read_bandwidth(setting, group.threads)
             for cell, result in launch(engines, left, lambda c: args.rounds // (2 if c.kind == "prefill" else 1), logs, number):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 from collections import Counter
 from pathlib import Path
@@ -112,6 +113,57 @@ class Launch(unittest.TestCase):
             self.skipTest("no /proc/PID/task/*/schedstat here")
         self.assertLess(shares["kvproof"], 0.1)
         self.assertGreater(shares["spins"], 0.2)
+
+
+class Turns(unittest.TestCase):
+    """play() with engines that only take down when it was their turn."""
+
+    class Fake:
+        def __init__(self, name, turns):
+            self.engine, self.turns = Engine(name, "", []), turns
+
+        def warm_up(self, cell):
+            return []
+
+        def block(self, cell):
+            self.turns.append(self.engine.key)
+            return len(self.turns)
+
+    def play(self, seed):
+        turns = []
+        result = session.play([self.Fake(name, turns) for name in "abcd"], CELLS[0], 3, seed)
+        return turns, result
+
+    def test_the_second_half_of_a_round_mirrors_the_first(self):
+        turns, result = self.play("x")
+        for number, order in enumerate(result["order"]):
+            self.assertEqual(turns[8 * number:8 * number + 8], order + order[::-1])
+        # Blocks are in time's order, those of a round one after the other.
+        self.assertEqual(sorted(time for engine in result["engines"].values() for time in engine["blocks"]), list(range(1, 25)))
+        self.assertTrue(all(engine["blocks"] == sorted(engine["blocks"]) for engine in result["engines"].values()))
+
+    def test_orders_differ_from_round_to_round_and_come_again_with_the_seed(self):
+        orders = self.play("x")[1]["order"]
+        self.assertGreater(len({tuple(order) for order in orders}), 1)
+        self.assertEqual(orders, self.play("x")[1]["order"])
+        self.assertNotEqual(orders, self.play("y")[1]["order"])
+
+
+class Blocks(unittest.TestCase):
+    def test_a_block_is_the_median_of_its_steps_without_the_first(self):
+        times = iter([9000, 50, 10, 20])  # of the four steps of a d20's block
+
+        class Fake:
+            hello = {"model": {"vocab_size": 7}, "can": ["truncate"]}
+            idle = types.SimpleNamespace(begin=lambda: None, end=lambda: None)
+
+            def ask(self, op, **fields):
+                return {"cache": 0}
+
+            def forward(self, cache, tokens):
+                return next(times)
+
+        self.assertEqual(session.Player(Engine("kvproof", "", []), Fake(), 8).block(Cell(GROUP, "decode", depth=0)), 20)
 
 
 class Failures(unittest.TestCase):
