@@ -27,6 +27,8 @@ class OwnEngine {
     return {options_.dtype, "float64"};
   }
 
+  const std::string& backend() const { return options_.backend; }
+
   Subject& make(const std::string& dtype) {
     ModelOptions options = options_;
     if (!dtype.empty()) options.dtype = dtype;
@@ -62,7 +64,7 @@ ExitCode run(Call& call) {
   if (call.console.json())
     throw ArgumentError("--format", "stdout holds the protocol's messages, in one format; leave the flag out");
   FdStream stream(STDIN_FILENO, take_stdout());
-  const ServeOptions options{.name = "kvproof aten " + build_info().version,
+  const ServeOptions options{.name = "kvproof " + engine.backend() + " " + build_info().version,
                              .dtypes = engine.dtypes(),
                              .make = [&](const std::string& dtype) -> Subject& { return engine.make(dtype); },
                              .generate_uses = Abilities{Ability::batch, Ability::clone, Ability::retain}};

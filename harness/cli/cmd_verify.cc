@@ -47,7 +47,7 @@ void declare(CLI::App& app) {
             "How long a subject may take for one answer, and ten times that to start; default 30");
   add_toggle(app, "--subject-stderr", "Show what a subject writes to its stderr");
   add_toggle(app, "--self-test",
-             "Plant every fault in made-up models and count what was found; no model flag but --threads");
+             "Plant every fault in made-up models and count what was found; no model flag but --backend and --threads");
   add_model_flags(app);
 }
 
@@ -243,7 +243,9 @@ ExitCode self_test(Call& call) {
   const int threads = read_threads(call.arguments);
   set_threads(threads > 0 ? threads : 1);  // its models are tiny: more threads wait for each other
   ProgressLine progress;
-  const Json document = run_self_test({.seed = call.arguments.unsigned_integer("--seed").value_or(1),
+  const std::string backend = read_backend(call.arguments) == "aten" ? "aten" : "native";
+  const Json document = run_self_test({.backend = backend,
+                                       .seed = call.arguments.unsigned_integer("--seed").value_or(1),
                                        .progress = [&](const std::string& stage) { progress.show(stage); }});
   progress.clear();
   call.console.document(document);
@@ -262,7 +264,7 @@ ExitCode run(Call& call) {
   const Arguments& arguments = call.arguments;
   refuse_together(arguments, "--self-test",
                   {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir",
-                   "--source", "--tag", "--step", "--synthetic", "--arch", "--dtype", "--device"},
+                   "--source", "--tag", "--step", "--synthetic", "--arch", "--dtype", "--device", "--pin"},
                   "the self-test brings its own models");
   refuse_together(arguments, "--list-faults", {"--quick", "--only", "--max-time", "--plant", "--seed", "--sweeps"},
                   "a list runs nothing");

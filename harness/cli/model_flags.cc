@@ -25,7 +25,7 @@ auto with_flags_as_places(F&& run) {
     if (error.place().rfind(kArchitecture, 0) == 0) {
       throw ArgumentError("--arch " + error.place().substr(kArchitecture.size()), error.message());
     }
-    for (const auto* name : {"synthetic", "source", "tag", "step", "dtype", "device"}) {
+    for (const auto* name : {"synthetic", "source", "tag", "step", "backend", "dtype", "device"}) {
       if (error.place() == name) throw ArgumentError(std::string("--") + name, error.message());
     }
     throw;
@@ -60,14 +60,20 @@ void add_model_flags(CLI::App& app) {
   add_value(app, "--synthetic", "SPEC",
             "No files: a model with made-up weights, such as d4 or d4,vocab_size=2048,seed=3");
   add_list(app, "--arch", "K=V,...", "Overrides what was inferred about the architecture, such as softcap=20");
+  add_value(app, "--backend", "BACKEND", "auto (native where it can run), native (our own kernels, on the CPU), aten (LibTorch's)");
   add_value(app, "--dtype", "DTYPE", "auto (float32 on a CPU), float32, bfloat16, float16, float64");
   add_value(app, "--device", "DEVICE", "auto, cpu, cuda, mps");
-  add_value(app, "--threads", "N|auto", "Threads of one operation; default auto: LibTorch's own choice");
+  add_value(app, "--threads", "N|auto", "Threads of one forward; default auto: LibTorch's own choice");
+  add_toggle(app, "--pin", "Bind the native backend's threads to CPUs");
 }
 
 int read_threads(const Arguments& arguments) {
   if (arguments.text("--threads").value_or("auto") == "auto") return 0;
   return static_cast<int>(*arguments.integer("--threads", 1, kMostThreads));
+}
+
+std::string read_backend(const Arguments& arguments) {
+  return arguments.word("--backend", {"auto", "native", "aten"}).value_or("auto");
 }
 
 ModelFlags read_model_flags(const Arguments& arguments) {
@@ -89,6 +95,8 @@ ModelFlags read_model_flags(const Arguments& arguments) {
       throw ArgumentError("--arch " + key, "was given twice; give it once");
     }
   }
+  flags.options.backend = read_backend(arguments);
+  flags.options.pin = arguments.given("--pin");
   flags.options.dtype =
       arguments.word("--dtype", {"auto", "float32", "bfloat16", "float16", "float64"}).value_or("auto");
   flags.options.device = arguments.word("--device", {"auto", "cpu", "cuda", "mps"}).value_or("auto");

@@ -21,10 +21,12 @@ struct ModelFlags {
   int threads = 0;  // 0: LibTorch's own choice
 };
 
-/// Declares --base-dir --source --tag --step --synthetic --arch --dtype --device --threads.
+/// Declares --base-dir --source --tag --step --synthetic --arch --backend --dtype --device --threads --pin.
 void add_model_flags(CLI::App& app);
 /// --threads alone; 0: auto. throws ArgumentError
 int read_threads(const Arguments& arguments);
+/// --backend alone: auto, native or aten. throws ArgumentError
+std::string read_backend(const Arguments& arguments);
 /// throws ArgumentError with the flag as its place
 ModelFlags read_model_flags(const Arguments& arguments);
 

@@ -53,10 +53,11 @@ struct SamplerSpec {
 };
 
 struct RunSpec {
-  std::string backend = "auto";        // auto | aten
+  std::string backend = "auto";        // auto | native | aten
   std::string dtype = "auto";          // auto | float32 | bfloat16 | float16 | float64
   std::string device = "auto";         // auto | cpu | cuda | mps
   std::optional<int64_t> threads;      // absent: auto
+  bool pin = false;                    // bind the native backend's threads to CPUs
   std::optional<int64_t> repetitions;  // absent: auto
   std::string verify = "quick";        // quick | full | off
   bool peaks = true;                   // measure the machine's peaks beside the cases

@@ -69,10 +69,11 @@ std::vector<Field> sections() {
   Field run = section(
       "run",
       {
-          word("backend", {"auto", "aten"}, "the code that runs the model"),
+          word("backend", {"auto", "native", "aten"}, "the code that runs the model: our own kernels, or LibTorch's; auto: native where it can"),
           word("dtype", {"auto", "float32", "bfloat16", "float16", "float64"}, "auto: float32 on a CPU"),
           word("device", {"auto", "cpu", "cuda", "mps"}, "where the model runs"),
           optional("auto", integer("threads", 1, 1024, "of the CPU; auto: chosen for the machine")),
+          {.name = "pin", .type = Type::boolean, .doc = "bind the native backend's threads to CPUs"},
           optional("auto", integer("repetitions", 1, 10'000, "measured rounds; auto: as many as the timing needs")),
           word("verify", {"quick", "full", "off"},
                "how thoroughly the cache is verified; quick: in a tenth of the time that measuring takes; off: not"),

@@ -31,6 +31,7 @@ void for_each_setting(S& s, Visitor&& visit) {
   visit("run.dtype", s.run.dtype);
   visit("run.device", s.run.device);
   visit("run.threads", s.run.threads);
+  visit("run.pin", s.run.pin);
   visit("run.repetitions", s.run.repetitions);
   visit("run.verify", s.run.verify);
   visit("run.peaks", s.run.peaks);

@@ -54,7 +54,7 @@ CheckpointSession open_session(const CheckpointSpec& spec) {
   return session;
 }
 
-ModelOptions model_options(const RunSpec& run) { return resolve_model_options({run.backend, run.dtype, run.device}); }
+ModelOptions model_options(const RunSpec& run) { return resolve_model_options({.backend = run.backend, .dtype = run.dtype, .device = run.device, .pin = run.pin}); }
 
 GenerationRequest request_of(const Case& cell, const Prompt& prompt, bool tools) {
   GenerationRequest request;

@@ -6,7 +6,7 @@
 namespace kvproof {
 namespace {
 
-auto model_key(const RunSpec& run) { return std::tie(run.backend, run.dtype, run.device, run.threads); }
+auto model_key(const RunSpec& run) { return std::tie(run.backend, run.dtype, run.device, run.threads, run.pin); }
 
 }  // namespace
 

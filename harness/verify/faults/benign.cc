@@ -96,12 +96,12 @@ struct Bench {
   std::unique_ptr<Model> exact, tested, other_order;
   std::unique_ptr<Subject> exact_subject, tested_subject, other_subject;
 
-  Bench(const Shape& shape, const std::string& dtype, uint64_t seed) : checkpoint(make_shape(shape, seed)) {
-    exact = make_model(checkpoint, {"auto", "float64", "cpu"});
+  Bench(const Shape& shape, const std::string& backend, const std::string& dtype, uint64_t seed) : checkpoint(make_shape(shape, seed)) {
+    exact = make_model(checkpoint, {backend, "float64", "cpu"});
     exact_subject = make_in_process_subject(*exact, nullptr);
-    tested = make_model(checkpoint, {"auto", dtype, "cpu"});
+    tested = make_model(checkpoint, {backend, dtype, "cpu"});
     tested_subject = make_in_process_subject(*tested, nullptr);
-    other_order = make_model(with_units_reversed(checkpoint), {"auto", dtype, "cpu"});
+    other_order = make_model(with_units_reversed(checkpoint), {backend, dtype, "cpu"});
     other_subject = make_in_process_subject(*other_order, nullptr);
   }
 };
@@ -123,7 +123,7 @@ ScenarioOutcome run_one(Bench& bench, const std::string& name, uint64_t seed, Va
 
 }  // namespace
 
-BenignSummary run_benign(int64_t runs, uint64_t seed, const std::function<void(int64_t run)>& progress) {
+BenignSummary run_benign(int64_t runs, const std::string& backend, uint64_t seed, const std::function<void(int64_t run)>& progress) {
   constexpr int64_t kRunsPerBench = 20;
   BenignSummary summary;
   std::unique_ptr<Bench> bench;
@@ -135,7 +135,7 @@ BenignSummary run_benign(int64_t runs, uint64_t seed, const std::function<void(i
     const Shape& shape = shapes()[number % shapes().size()];
     const std::string dtype = number / static_cast<int64_t>(shapes().size()) % 2 == 0 ? "float64" : "float32";
     if (run % kRunsPerBench == 0 || !bench)
-      bench = std::make_unique<Bench>(shape, dtype, seed + static_cast<uint64_t>(number));
+      bench = std::make_unique<Bench>(shape, backend, dtype, seed + static_cast<uint64_t>(number));
     // Few with other threads: where cores are shared, two of LibTorch's spend their time waiting for each other.
     const auto variation = run % 50 == 25 ? Variation::threads : static_cast<Variation>(dice.upto(4) - 1);
     const int64_t amount = variation == Variation::threads ? dice.upto(2) : dice.upto(7);

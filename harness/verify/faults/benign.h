@@ -16,7 +16,8 @@ struct BenignSummary {
 /// One run: one scenario with numbers of its own on a fresh seed, on one of the shapes, in float64 or float32, under one
 /// benign variation: the engine as it is, attention summed over key blocks, matrices summed in another order (the hidden
 /// units of every mlp permuted), over-allocated capacity, another number of threads.
+/// backend   native | aten
 /// progress  called before each run; may be empty
-BenignSummary run_benign(int64_t runs, uint64_t seed, const std::function<void(int64_t run)>& progress);
+BenignSummary run_benign(int64_t runs, const std::string& backend, uint64_t seed, const std::function<void(int64_t run)>& progress);
 
 }  // namespace kvproof

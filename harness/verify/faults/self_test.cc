@@ -26,10 +26,10 @@ struct Patient {
   std::unique_ptr<Model> model, healthy;
   std::unique_ptr<Subject> reference;
 
-  Patient(const Shape& s, uint64_t seed)
+  Patient(const Shape& s, const std::string& backend, uint64_t seed)
       : shape(s), checkpoint(make_shape(s, seed)), tokenizer(tokenizer_of_size(checkpoint.dims.vocab_size)),
-        model(make_model(checkpoint, {"auto", "float64", "cpu"})),
-        healthy(make_model(checkpoint, {"auto", "float64", "cpu"})),
+        model(make_model(checkpoint, {backend, "float64", "cpu"})),
+        healthy(make_model(checkpoint, {"aten", "float64", "cpu"})),
         reference(make_in_process_subject(*healthy, tokenizer.get())) {}
 
   FaultContext context() const { return fault_context(*model, tokenizer != nullptr); }
@@ -102,7 +102,7 @@ Json run_self_test(const SelfTestOptions& options) {
     if (options.progress) options.progress(stage);
   };
   std::vector<std::unique_ptr<Patient>> patients;
-  for (const Shape& shape : shapes()) patients.push_back(std::make_unique<Patient>(shape, options.seed));
+  for (const Shape& shape : shapes()) patients.push_back(std::make_unique<Patient>(shape, options.backend, options.seed));
   Json matrix = Json::array();
   int64_t killed = 0, localised = 0;
   for (const Fault& fault : faults()) {
@@ -115,11 +115,12 @@ Json run_self_test(const SelfTestOptions& options) {
       break;
     }
   }
-  const BenignSummary benign = run_benign(options.benign_runs, options.seed, [&](int64_t run) {
+  const BenignSummary benign = run_benign(options.benign_runs, options.backend, options.seed, [&](int64_t run) {
     if (run % 10 == 0) tell(fmt::format("[{}/{}] harmless runs", run, options.benign_runs));
   });
   const auto planted = static_cast<int64_t>(matrix.size()), all = static_cast<int64_t>(faults().size());
   Json out = {{"schema", {{"name", "kvproof-self-test"}, {"version", 1}}},
+              {"backend", options.backend},
               {"seed", options.seed},
               {"faults", all},
               {"planted", planted},

@@ -10,6 +10,7 @@
 namespace kvproof {
 
 struct SelfTestOptions {
+  std::string backend = "native";  // native | aten: whose code the faults are planted in. aten's is the healthy reference
   uint64_t seed = 1;
   int64_t benign_runs = 1000;
   std::function<void(const std::string& stage)> progress = {};

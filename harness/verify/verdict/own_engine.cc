@@ -10,14 +10,16 @@ namespace {
 // Beyond so much in float64 (500 million elements; a d20 has 435), matrices are converted at each use, one at a time.
 constexpr int64_t kMostConverted = int64_t{4} << 30;
 
-std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::string& device) {
+// By the code under test where that can.
+std::unique_ptr<Model> make_float64(const Checkpoint& checkpoint, const std::string& backend, const std::string& device) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) {
     const bool table =
         name.find("wte") != std::string::npos || name.rfind("value_embeds.", 0) == 0;  // stays as it is stored
     if (!table) bytes += 8 * tensor.numel();
   }
-  return make_model(checkpoint, {"auto", "float64", device, bytes <= kMostConverted});
+  const bool convert = bytes <= kMostConverted;
+  return make_model(checkpoint, {convert ? backend : "aten", "float64", device, convert});
 }
 
 }  // namespace
@@ -29,11 +31,11 @@ OwnEngine::OwnEngine(const Checkpoint& checkpoint, Model& tested, const Tokenize
   const bool on_cpu = tested.device().is_cpu();
   const std::string device = tested.device().str();
   if (tested.dtype() != at::kDouble) {  // mps has no float64: there the CPU's stands in
-    logic_ = make_float64(checkpoint, tested.device().is_mps() ? "cpu" : device);
+    logic_ = make_float64(checkpoint, tested.backend(), tested.device().is_mps() ? "cpu" : device);
     logic_subject_ = make_in_process_subject(*logic_, tokenizer);
   }
   if (!on_cpu && !tested.device().is_mps()) {
-    exact_ = make_float64(checkpoint, "cpu");
+    exact_ = make_float64(checkpoint, "auto", "cpu");
     exact_subject_ = make_in_process_subject(*exact_, tokenizer);
   }
 }

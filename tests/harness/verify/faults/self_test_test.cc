@@ -26,7 +26,7 @@ FaultContext context_of(const Shape& shape, const std::string& dtype = "float64"
 
 TEST_CASE("harmless runs raise no alarm, on every shape", "[self_test]") {
   std::vector<int64_t> told;
-  const BenignSummary summary = run_benign(40, 3, [&](int64_t run) { told.push_back(run); });
+  const BenignSummary summary = run_benign(40, "native", 3, [&](int64_t run) { told.push_back(run); });
   CHECK(summary.alarms == std::vector<std::string>{});
   CHECK(summary.runs >= 38);  // one that was there before does not count
   CHECK(summary.runs <= 40);
@@ -37,7 +37,7 @@ TEST_CASE("harmless runs raise no alarm, on every shape", "[self_test]") {
 TEST_CASE("harmless runs in float32 raise no alarm either", "[self_test]") {
   // Twenty runs to a shape, all shapes in float64 before any in float32.
   const auto shape_count = static_cast<int64_t>(shapes().size());
-  const BenignSummary summary = run_benign(20 * shape_count + 20, 11, {});
+  const BenignSummary summary = run_benign(20 * shape_count + 20, GENERATE("native", "aten"), 11, {});
   CHECK(summary.alarms == std::vector<std::string>{});
   CHECK(summary.runs > 20 * shape_count);
 }
