@@ -110,7 +110,45 @@ Json row_json(const GeneratedRow& row, const Tokenizer* tokenizer) {
   return out;
 }
 
-Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer, bool cached) {
+constexpr const char* kUnknownWeights = "the subject's weights are not known here";
+
+void put_peak(Json& object, const char* peak, const Fact<double>& rate, const char* share, const Fact<Summary>& reached) {
+  put(object, peak, rate);
+  put_summary(object, share, reached, number);
+}
+
+Json decode_use_json(const DecodeUse& use) {
+  Json out = {{"weight_bytes_read", use.weight_bytes_read}, {"kv_bytes_read", use.kv_bytes_read}};
+  out["out_of_cache"] = or_null(use.out_of_cache);
+  put_summary(out, "bytes_per_s", Fact<Summary>::known(use.bytes_per_s), number);
+  put_peak(out, "peak_bytes_per_s", use.peak_bytes_per_s, "mbu", use.mbu);
+  return out;
+}
+
+Json prefill_use_json(const PrefillUse& use) {
+  Json out = {{"flops", use.flops}};
+  put_summary(out, "flops_per_s", Fact<Summary>::known(use.flops_per_s), number);
+  put_peak(out, "peak_flops_per_s", use.peak_flops_per_s, "mfu", use.mfu);
+  return out;
+}
+
+template <class Use>
+void put_use(Json& object, const char* key, const Fact<Use>& use, Json (*json)(const Use&)) {
+  if (use.has_value()) {
+    object[key] = json(*use);
+  } else {
+    put_null(object, key, use.reason);
+  }
+}
+
+void put_utilization(Json& path, const PathUse* use) {
+  if (!use) return put_null(path, "utilization", kUnknownWeights);
+  Json& out = path["utilization"] = Json::object();
+  put_use(out, "decode", use->decode, decode_use_json);
+  put_use(out, "prefill", use->prefill, prefill_use_json);
+}
+
+Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer, bool cached, const PathUse* use) {
   Json rows = Json::array();
   for (const GeneratedRow& row : m.result.rows) rows.push_back(row_json(row, tokenizer));
   Json out = {{"rows", rows}, {"token_forwards", m.result.token_forwards}};
@@ -123,6 +161,7 @@ Json path_json(const PathMeasurement& m, const Tokenizer* tokenizer, bool cached
   out["warmup"] = samples_json(m.warmup);
   out["samples"] = samples_json(m.samples);
   out["metrics"] = metrics_json(path_metrics(m));
+  put_utilization(out, use);
   return out;
 }
 
@@ -203,13 +242,14 @@ Json settings_json(const CaseFacts& f) {
 Json work_json(const CaseFacts& f, int64_t prompt) {
   if (!f.config) {
     Json out = {{"work_ratio", work_ratio(f.measurement)}};
-    for (const char* key : {"ceiling", "weight_bytes_read", "kv_bytes_per_token"})
-      put_null(out, key, "the subject's weights are not known here");
+    for (const char* key : {"ceiling", "weight_bytes_stored", "weight_bytes_read", "kv_bytes_per_token"})
+      put_null(out, key, kUnknownWeights);
     return out;
   }
-  const Work work = work_of(*f.config, bytes_of(f.subject.dtype), f.cell.naive.logits == "all", prompt, f.measurement);
+  const Work work = work_of(*f.config, f.bytes, f.cell.naive.logits == "all", prompt, f.measurement);
   return {{"work_ratio", work.work_ratio},
           {"ceiling", work.ceiling},
+          {"weight_bytes_stored", work.weight_bytes_stored},
           {"weight_bytes_read", work.weight_bytes_read},
           {"kv_bytes_per_token", work.kv_bytes_per_token}};
 }
@@ -240,8 +280,8 @@ Json case_json(const CaseFacts& f) {
   out["validity"] = validity_json(f);
   out["agreement"] = agreement_json(f.agreement);
   out["verification"] = case_verification_json(f.verification);
-  out["paths"] = {{"naive", path_json(m.naive, f.tokenizer, false)},
-                  {"engine", path_json(m.engine, f.tokenizer, true)}};
+  out["paths"] = {{"naive", path_json(m.naive, f.tokenizer, false, f.use ? &f.use->naive : nullptr)},
+                  {"engine", path_json(m.engine, f.tokenizer, true, f.use ? &f.use->engine : nullptr)}};
   out["speedup"] = speedup_json(speedup(m, f.agreement, f.verification));
   out["work"] = work_json(f, prompt);
   return out;

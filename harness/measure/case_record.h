@@ -7,6 +7,7 @@
 #include "engine/model/gpt_config.h"
 #include "harness/error.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/utilization.h"
 #include "harness/measure/verification.h"
 #include "harness/record/record.h"
 #include "harness/subject/subject.h"
@@ -27,6 +28,8 @@ struct CaseFacts {
   const CaseMeasurement& measurement;
   const Agreement& agreement;
   const CaseVerification& verification;
+  ElementBytes bytes = {};       // of the weights; means something where config is known
+  const CaseUse* use = nullptr;  // null where config is
 };
 
 /// A case that ran. status "ok"

@@ -151,7 +151,7 @@ double work_ratio(const CaseMeasurement& m) {
   return static_cast<double>(m.naive.result.token_forwards) / static_cast<double>(m.engine.result.token_forwards);
 }
 
-Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt,
+Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt,
              const CaseMeasurement& m) {
   std::vector<int64_t> lengths;
   for (const TokenStream& stream : m.engine.streams) lengths.push_back(static_cast<int64_t>(stream.tokens.size()));
@@ -159,8 +159,9 @@ Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logi
   Work work;
   work.work_ratio = work_ratio(m);
   work.ceiling = flops.naive / flops.engine;
-  work.weight_bytes_read = weight_bytes_read(config, bytes_per_element, static_cast<int64_t>(lengths.size()));
-  work.kv_bytes_per_token = kv_bytes_per_token(config, bytes_per_element);
+  work.weight_bytes_stored = weight_bytes_stored(config, bytes);
+  work.weight_bytes_read = weight_bytes_read(config, bytes, static_cast<int64_t>(lengths.size()));
+  work.kv_bytes_per_token = kv_bytes_per_token(config, bytes.kv);
   return work;
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/model/gpt_config.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/utilization.h"
 #include "harness/measure/verification.h"
 #include "harness/stats/stats.h"
 #include "harness/verify/agreement.h"
@@ -42,14 +43,15 @@ std::vector<std::string> output_faults(const Agreement& agreement, const CaseVer
 struct Work {
   double work_ratio = 0;  // token forwards, naive / engine
   double ceiling = 0;     // FLOPs, naive / engine: attention and logits included
-  int64_t weight_bytes_read = 0, kv_bytes_per_token = 0;
+  int64_t weight_bytes_stored = 0, weight_bytes_read = 0;  // read: by a decode step of all rows
+  int64_t kv_bytes_per_token = 0;
 };
 
 /// Token forwards, naive / engine.
 double work_ratio(const CaseMeasurement& measurement);
 
 /// prompt  P; the rows are as long as the engine's streams
-Work work_of(const GptConfig& config, int64_t bytes_per_element, bool naive_logits_at_all, int64_t prompt,
+Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt,
              const CaseMeasurement& measurement);
 
 /// FLOPs of both paths for rows of these lengths.

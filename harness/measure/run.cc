@@ -13,6 +13,7 @@
 #include "harness/measure/grouping.h"
 #include "harness/measure/probe.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/run_peaks.h"
 #include "harness/measure/threads.h"
 #include "harness/measure/verification.h"
 #include "harness/measure/warnings.h"
@@ -34,13 +35,23 @@ struct Measured {
   GenerationRequest request;
   Subject* subject = nullptr;
   CaseMeasurement measurement;
-  double seconds = 0;  // that measuring took, warm-up included
+  double seconds = 0;          // that measuring took, warm-up included
+  std::optional<CaseUse> use;  // absent: the weights are not known
 };
+
+/// Weights of a checkpoint in a model of this dtype.
+ElementBytes element_bytes(const Checkpoint& checkpoint, const std::string& dtype) {
+  const int64_t bytes = bytes_of(dtype);
+  return {bytes, checkpoint.tensors.at("transformer.wte.weight").element_size(), bytes};
+}
 
 class ConfigRun {
  public:
-  ConfigRun(const LoadedConfig& config, Progress* progress, const RunHooks& hooks)
-      : config_(config), progress_(progress), hooks_(hooks), start_ns_(now_ns()), cases_(config.cases.size()) {}
+  ConfigRun(const LoadedConfig& config, const MachineFacts& machine, Progress* progress, const RunHooks& hooks)
+      : config_(config), machine_(machine), progress_(progress), hooks_(hooks), start_ns_(now_ns()),
+        cases_(config.cases.size()), free_memory_(available_memory_bytes()),
+        peaks_(hooks.measure_peaks ? hooks.measure_peaks
+                                   : [this](const PeakRequest& request) { return measure_peaks(request, machine_); }) {}
 
   void run() {
     for (const std::size_t checkpoint : used_checkpoints(config_)) run_checkpoint(checkpoint);
@@ -49,6 +60,11 @@ class ConfigRun {
   Json cases() const { return cases_; }
   Json checkpoints() const { return checkpoints_; }
   Json verifications() const { return verifications_; }
+  Json peaks() const {
+    Json list = Json::array();
+    for (const Peaks& peaks : peaks_.all()) list.push_back(peaks_json(peaks));
+    return list;
+  }
   std::vector<std::string> warnings() const {
     std::vector<std::string> all = checkpoint_warnings_;
     for (const std::string& line : case_warnings_.lines()) all.push_back(line);
@@ -87,6 +103,7 @@ class ConfigRun {
       return fail_all(group.cases);
     }
     std::vector<Measured> measured;
+    measure_peaks_beside(session, *engine, group);
     for (const std::size_t index : group.cases) {
       ++begun_;
       try {
@@ -95,7 +112,35 @@ class ConfigRun {
         fail(index);
       }
     }
+    peaks_.cases_ran();
+    if (!measured.empty()) measure_peaks_beside(session, *engine, group);
+    for (Measured& m : measured) hold_against_peaks(session, *engine, m);
     judge(session, group, *engine, measured);
+  }
+
+  void measure_peaks_beside(const CheckpointSession& session, GroupEngine& engine, const CaseGroup& group) {
+    const auto wants = [&](std::size_t index) { return config_.cases[index].run.peaks; };
+    const SubjectInfo info = engine.subject(LogitsAt::all).info();
+    if (!engine.knows_costs() || std::none_of(group.cases.begin(), group.cases.end(), wants) ||
+        !why_no_peaks(info).empty())
+      return;
+    tell(group.cases.front(), std::min(begun_ + 1, cases_.size()), "peaks");
+    const ElementBytes bytes = element_bytes(*session.checkpoint, info.dtype);
+    peaks_.measure(peak_request(machine_, free_memory_, info, engine.config(), bytes));
+  }
+
+  void hold_against_peaks(const CheckpointSession& session, GroupEngine& engine, Measured& m) {
+    if (!engine.knows_costs()) return;
+    const Case& cell = config_.cases[m.index];
+    const SubjectInfo info = m.subject->info();
+    std::string why_none = why_no_peaks(info);
+    if (!cell.run.peaks) why_none = "run.peaks is off";
+    const CaseShape shape{engine.config(), element_bytes(*session.checkpoint, info.dtype), cell.naive.logits == "all",
+                          static_cast<int64_t>(m.prompt.tokens.size())};
+    m.use = case_use(shape, m.measurement,
+                     why_none.empty() ? peaks_.of(info.threads, info.dtype) : Fact<Peaks>::unknown(why_none),
+                     last_level_cache(machine_));
+    for (const std::string& fault : use_faults(*m.use)) m.measurement.invalid.push_back(fault);
   }
 
   Measured measure(const CheckpointSession& session, GroupEngine& engine, std::size_t index) {
@@ -194,8 +239,9 @@ class ConfigRun {
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
     const GptConfig* costs = engine.knows_costs() ? &engine.config() : nullptr;
+    const ElementBytes bytes = costs ? element_bytes(*session.checkpoint, info.dtype) : ElementBytes{};
     cases_[m.index] = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, tokenizer, info, m.measurement,
-                                 agreement, verification});
+                                 agreement, verification, bytes, m.use ? &*m.use : nullptr});
     if (verification.latent_only) case_warnings_.add(cell.id, {latent_warning(verification.explanation)});
     if (verification.is(VerifyVerdict::inconclusive))
       case_warnings_.add(cell.id, {inconclusive_warning(verification.explanation)});
@@ -219,7 +265,7 @@ class ConfigRun {
             std::optional<double> case_left = {}) {
     if (!progress_) return;
     const double elapsed = 1e-9 * static_cast<double>(now_ns() - start_ns_);
-    const bool judged = stage == "verification" || stage == "agreement";
+    const bool judged = stage == "verification" || stage == "agreement" || stage == "peaks";
     const bool timed = case_left || judged;  // the newest case is as good as known
     const std::size_t known = timed || begun_ == 0 ? begun_ : begun_ - 1;
     ProgressEvent event{config_.cases[index].id, number, cases_.size(), stage, done, total, {}};
@@ -231,11 +277,14 @@ class ConfigRun {
   }
 
   const LoadedConfig& config_;
+  const MachineFacts& machine_;
   Progress* progress_;
   const RunHooks& hooks_;
   ThreadScope threads_;
   int64_t start_ns_;
   std::vector<Json> cases_;  // in the config's order
+  Fact<int64_t> free_memory_;
+  RunPeaks peaks_;
   Json checkpoints_ = Json::array(), verifications_ = Json::array();
   bool vectors_passed_ = false;  // they are the same for every group
   std::vector<std::string> checkpoint_warnings_;
@@ -248,16 +297,17 @@ class ConfigRun {
 
 RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress,
                       const RunHooks& hooks) {
-  const MachineFacts facts = machine_facts();
+  const MachineFacts facts = hooks.machine ? *hooks.machine : machine_facts();
   const LoadSnapshot before = load_snapshot();
   Json record = {{"schema", record_schema()}, {"kvproof", build_json()}, {"started", utc_now()}};
-  ConfigRun run(config, progress, hooks);
+  ConfigRun run(config, facts, progress, hooks);
   run.run();
   record["finished"] = utc_now();
   record["command"] = command;
   record["config"] = {
       {"file", config.config.file.string()}, {"hash", config.hash}, {"resolved", Json::parse(config.resolved_json)}};
   record["machine"] = machine_json(facts, before, load_snapshot());
+  record["machine"]["peaks"] = run.peaks();
   record["checkpoints"] = run.checkpoints();
   record["cases"] = run.cases();
   record["verifications"] = run.verifications();

@@ -9,6 +9,7 @@
 
 #include "harness/config/config.h"
 #include "harness/error.h"
+#include "harness/machine/peaks/measure_peaks.h"
 #include "harness/record/record.h"
 
 namespace kvproof {
@@ -19,7 +20,7 @@ class Model;
 struct ProgressEvent {
   std::string case_id;
   std::size_t number = 1, cases = 1;   // this is the number-th of so many cases, in the order in which they run
-  std::string stage;                   // "load", "first call", "warm-up", "repetition", "verification", "agreement"
+  std::string stage;                   // "load", "peaks", "first call", "warm-up", "repetition", "verification", "agreement"
   int64_t done = 0, total = 0;         // of the stage; 0 of 0 where it has no steps
   std::optional<double> seconds_left;  // of the whole run, as far as can be told; absent until something was timed
 };
@@ -42,6 +43,10 @@ struct RunOutcome {
 struct RunHooks {
   /// Shown each model under test, and its float64 twin, as soon as it is made. Empty: nobody looks.
   std::function<void(Model&)> on_model = {};
+  /// Instead of looking at the machine.
+  std::optional<MachineFacts> machine = {};
+  /// Instead of measuring its peaks.
+  std::function<Peaks(const PeakRequest&)> measure_peaks = {};
 };
 
 /// Runs all cases of a config. A case that fails does not stop the others.
@@ -49,7 +54,9 @@ struct RunHooks {
 /// Cases of one checkpoint, backend, dtype, device and number of threads run together on one model, which is freed
 /// before the next; then, after all of them were timed, that model's cache is verified once, as deeply as the deepest
 /// run.verify among them asks, and each case's own tokens are compared. Only then its float64 twin exists. A case whose
-/// comparison or verification fails is INVALID and has no speed-up. The record has the config's order.
+/// comparison or verification fails is INVALID and has no speed-up. The record has the config's order. Before and after a
+/// group's cases, where one of them says run.peaks, the machine's peaks are measured: what a case reached is held
+/// against the largest that were measured of its threads and dtype by then.
 /// command   the words of the command line, for the record
 /// progress  may be null
 /// cost      the thread count of LibTorch is changed and put back

@@ -36,7 +36,14 @@ Json json_of(ScriptedSubject& subject, ManualProbe& probe, const Agreement& agre
   const ModelDims dims{64, 97, 2, 4, 2, 64, {}};
   const GptConfig config(dims, architecture_of("head", dims));
   const Prompt prompt{"p", PromptKind::tokens, "", request.prompt};
-  return case_json({cell, "m", prompt, request, &config, nullptr, subject.info(), m, agreement, verification});
+  const ElementBytes bytes{4, 2, 4};
+  const Peaks peaks{1,
+                    "float32",
+                    {{{kOutOfCache, 1 << 30}, true, {{{"plain sum", 1e15}}, 1}}},
+                    {{square_shape(), {{{"LibTorch", 1e15}}, 1}}}};
+  const CaseUse use = case_use({config, bytes, true, 10}, m, Fact<Peaks>::known(peaks), Fact<int64_t>::known(1 << 20));
+  return case_json(
+      {cell, "m", prompt, request, &config, nullptr, subject.info(), m, agreement, verification, bytes, &use});
 }
 
 }  // namespace
@@ -82,6 +89,40 @@ TEST_CASE("a case's record holds the numbers under their names") {
   CHECK(cell["speedup"]["e2e"]["confidence"] == 0.95);
   CHECK(cell["speedup"]["verified"] == true);
   CHECK(cell["work"]["work_ratio"] == 33.0 / 12);
+}
+
+TEST_CASE("a path's record says what it read and multiplied, and what share of the machine's peaks that is") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  Agreement agreement;
+  agreement.rows = agreement.identical_rows = 1;
+  const Json cell = json_of(subject, probe, agreement);
+  const Json& decode = cell["paths"]["engine"]["utilization"]["decode"];
+  CHECK(decode["weight_bytes_read"] == cell["work"]["weight_bytes_read"]);
+  CHECK(decode["kv_bytes_read"].get<double>() > 0);
+  CHECK(decode["out_of_cache"] == false);
+  CHECK(decode["peak_bytes_per_s"] == 1e15);
+  CHECK(decode["mbu"]["median"].get<double>() == Approx(decode["bytes_per_s"]["median"].get<double>() / 1e15));
+  const Json& prefill = cell["paths"]["naive"]["utilization"]["prefill"];
+  CHECK(prefill["mfu"]["median"].get<double>() == Approx(prefill["flops"].get<double>() / 1000e-9 / 1e15));
+  CHECK(cell["work"]["weight_bytes_stored"] > cell["work"]["weight_bytes_read"]);
+}
+
+TEST_CASE("a subject whose weights are not known here has no shares, and says why") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  RepetitionPolicy policy;
+  policy.repetitions = 1;
+  const GenerationRequest request = request_of_rows(1);
+  const CaseMeasurement m = measure_repetitions(subject, request, policy, probe);
+  const Case cell_of;
+  const Prompt prompt{"p", PromptKind::tokens, "", request.prompt};
+  const Agreement agreement;
+  const Json cell =
+      case_json({cell_of, "m", prompt, request, nullptr, nullptr, subject.info(), m, agreement, kPassed});
+  CHECK(cell["paths"]["engine"]["utilization"].is_null());
+  CHECK(cell["paths"]["engine"]["utilization_reason"] == "the subject's weights are not known here");
+  CHECK(cell["work"]["weight_bytes_stored"].is_null());
 }
 
 TEST_CASE("a failed verification withholds the ratios of outputs that agree, and the record says why") {

@@ -188,10 +188,12 @@ TEST_CASE("a case's work is its counters and the cost model") {
   ScriptedSubject subject = standard_subject(probe);
   const GptConfig config = tiny_config();
   const CaseMeasurement m = measured(subject, probe, 1, 1);
-  const Work work = work_of(config, 4, true, 10, m);
+  const Work work = work_of(config, {4, 2, 4}, true, 10, m);
   CHECK(work.work_ratio == 33.0 / 12);
   const PathFlops flops = path_flops(config, true, 10, {3});
   CHECK(work.ceiling == flops.naive / flops.engine);
-  CHECK(work.weight_bytes_read == weight_bytes_read(config, 4, 1));
+  const ElementBytes bytes{4, 2, 4};  // embeddings stay as they are stored
+  CHECK(work.weight_bytes_stored == weight_bytes_stored(config, bytes));
+  CHECK(work.weight_bytes_read == weight_bytes_read(config, bytes, 1));
   CHECK(work.kv_bytes_per_token == kv_bytes_per_token(config, 4));
 }

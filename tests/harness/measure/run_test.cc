@@ -3,6 +3,7 @@
 #include "engine/model/model.h"
 #include "harness/measure/plan.h"
 #include "tests/harness/config/config_file.h"
+#include "tests/harness/measure/fake_peaks.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
 #include "tests/support/json_schema.h"
@@ -49,7 +50,7 @@ TEST_CASE("the embedded checkpoint runs from config to record: it agrees, is fas
                   "{name: tool, chat: 'What is 12 times 7?'},"
                   "{name: sampled, text: And the LORD said, sampler: {temperature: 0.8, top_k: 50, num_samples: 3}}",
                   "sampler: {temperature: 0, max_tokens: 24}\nrun: {repetitions: 2, threads: 1}"));
-  const RunOutcome outcome = run_config(config, {"kvproof", "run", "x.yaml"});
+  const RunOutcome outcome = run_config(config, {"kvproof", "run", "x.yaml"}, nullptr, fake_peaks());
   const Json& record = outcome.record;
   CHECK(schema_errors(record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
@@ -104,7 +105,7 @@ TEST_CASE("cases of one sweep run grouped by model and stand in the config's ord
                                                     "sampler: {max_tokens: 4, temperature: 0}\nrun: {repetitions: 1, "
                                                     "threads: 1}\nsweep: {run.dtype: [float64, bfloat16]}"));
   Events events;
-  const RunOutcome outcome = run_config(config, {}, &events);
+  const RunOutcome outcome = run_config(config, {}, &events, fake_peaks());
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
   CHECK(ids_in(outcome.record) == std::vector<std::string>{"tiny/a/run.dtype=float64", "tiny/a/run.dtype=bfloat16",
@@ -132,7 +133,7 @@ TEST_CASE("a case that fails says why and stops no other; the exit code is the w
                             "{name: ids, tokens: [1, 2]}, {name: words, text: hello},"
                             "{name: long, synthetic: {length: 320}, sampler: {max_tokens: 2}}",
                             "sampler: {max_tokens: 2, temperature: 0}\nrun: {repetitions: 1, threads: 1}"));
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::usage);  // text without a tokenizer is the config's fault, and 2 comes before 6
   std::map<std::string, std::string> kinds;
@@ -152,7 +153,7 @@ TEST_CASE("without verification the speed-up stands, unverified") {
   const LoadedConfig config =
       load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
                             "sampler: {max_tokens: 4}\nrun: {repetitions: 1, verify: off, threads: 1}"));
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
   const Json& cell = outcome.record["cases"][0];
@@ -166,7 +167,7 @@ TEST_CASE("nanochat's sampling with top_k is judged by logits and fails nothing"
   const LoadedConfig config = load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
                                                     "sampler: {max_tokens: 12, temperature: 1, top_k: 5, mode: "
                                                     "nanochat, num_samples: 2}\nrun: {repetitions: 1, threads: 1}"));
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   CHECK(outcome.code == ExitCode::ok);
   CHECK(outcome.record["cases"][0]["agreement"]["verdict"] == "AGREE");
 }
@@ -176,17 +177,76 @@ TEST_CASE("the thread count of a case is in its settings, and the process gets i
   const LoadedConfig config =
       load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
                             "sampler: {max_tokens: 2}\nrun: {repetitions: 1}\nsweep: {run.threads: [1, 2]}"));
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   CHECK(outcome.record["cases"][0]["settings"]["run"]["threads"] == 1);
   CHECK(outcome.record["cases"][1]["settings"]["run"]["threads"] == 2);
   CHECK(set_threads(0) == before);
+}
+
+TEST_CASE("the peaks of each model's threads and dtype are measured before and after its cases, and written down") {
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}, {name: b, tokens: [4, 5], run: {peaks: off}}",
+                            "sampler: {max_tokens: 4}\nrun: {repetitions: 1, threads: 1, verify: off}\n"
+                            "sweep: {run.dtype: [float32, bfloat16]}"));
+  std::vector<PeakRequest> requests;
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks(&requests));
+  CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
+  CHECK(outcome.code == ExitCode::ok);
+  std::vector<std::string> dtypes;
+  for (const PeakRequest& request : requests) dtypes.push_back(request.dtype);
+  CHECK(dtypes == std::vector<std::string>{"float32", "float32", "bfloat16", "bfloat16"});
+  REQUIRE(outcome.record["machine"]["peaks"].size() == 2);
+  CHECK(outcome.record["machine"]["peaks"][1]["dtype"] == "bfloat16");
+  CHECK(outcome.record["machine"]["peaks"][0]["threads"] == 1);
+  CHECK(outcome.record["machine"]["peaks"][0]["read"][0]["bytes_per_s"] == 1e15);
+  for (const Json& cell : outcome.record["cases"]) {
+    const Json& use = cell["paths"]["engine"]["utilization"];
+    CAPTURE(cell["id"], use);
+    CHECK(use["decode"]["bytes_per_s"]["median"] > 0);
+    const bool off = cell["prompt"]["name"] == "b";
+    CHECK(use["decode"]["mbu"].is_null() == off);
+    CHECK(use["prefill"]["mfu"].is_null() == off);
+    if (off) CHECK(use["decode"]["mbu_reason"] == "run.peaks is off");
+  }
+}
+
+TEST_CASE("with run.peaks off nothing is measured beside the cases") {
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
+                            "sampler: {max_tokens: 4}\nrun: {repetitions: 1, threads: 1, verify: off, peaks: off}"));
+  std::vector<PeakRequest> requests;
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks(&requests));
+  CHECK(requests.empty());
+  CHECK(outcome.record["machine"]["peaks"] == Json::array());
+}
+
+TEST_CASE("a decode that reads faster than the machine can makes its case INVALID, and the run ends with 6") {
+  const LoadedConfig config =
+      load_text(config_text(kTiny, "{name: a, tokens: [1, 2, 3]}",
+                            "sampler: {max_tokens: 4}\nrun: {repetitions: 1, threads: 1, verify: off}"));
+  const bool fits_no_cache = GENERATE(true, false);
+  RunHooks hooks;
+  hooks.machine = machine_facts();
+  hooks.machine->l3_bytes = Fact<int64_t>::known(fits_no_cache ? 1 << 10 : 1 << 30);
+  hooks.measure_peaks = [](const PeakRequest& request) { return peaks_of(request, 1e3, 1e18); };
+  const RunOutcome outcome = run_config(config, {}, nullptr, hooks);
+  CHECK(schema_errors(outcome.record) == std::vector<std::string>{});
+  const Json& cell = outcome.record["cases"][0];
+  CHECK(cell["paths"]["engine"]["utilization"]["decode"]["out_of_cache"] == fits_no_cache);
+  CHECK(cell["paths"]["engine"]["utilization"]["decode"]["mbu"]["median"] > 1.0);
+  CHECK(cell["validity"]["verdict"] == (fits_no_cache ? "INVALID" : "VALID"));
+  CHECK(outcome.code == (fits_no_cache ? ExitCode::failed : ExitCode::ok));
+  if (!fits_no_cache) return;
+  CHECK_THAT(cell["validity"]["reasons"][0].get<std::string>(),
+             StartsWith("decoding, naive read weights, keys and values at "));
+  CHECK_THAT(cell["speedup"]["withheld"].get<std::string>(), StartsWith("the measurement is invalid: decoding, naive"));
 }
 
 TEST_CASE("a checkpoint that cannot tell its softcap gives a warning with the remedy") {
   const LoadedConfig config =
       load_text(config_text("{name: old, base_dir: " + golden_path("2026-02") + "}", "{name: a, tokens: [1, 2, 3]}",
                             "sampler: {max_tokens: 2}\nrun: {repetitions: 1, threads: 1}"));
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   CHECK(outcome.code == ExitCode::ok);
   const auto& warnings = outcome.record["warnings"];
   CHECK(std::any_of(warnings.begin(), warnings.end(), [](const Json& warning) {

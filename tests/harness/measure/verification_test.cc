@@ -11,6 +11,7 @@
 #include "engine/model/model.h"
 #include "harness/measure/run.h"
 #include "tests/harness/config/config_file.h"
+#include "tests/harness/measure/fake_peaks.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
 #include "tests/support/json_schema.h"
@@ -38,13 +39,15 @@ std::vector<std::string> schema_errors(const Json& record) {
 
 /// Every plan of a cached forward that `broken` picks turns its keys and queries one position too far.
 RunHooks planted(std::function<bool(const StepPlan&)> broken) {
-  return {[broken = std::move(broken)](Model& model) {
+  RunHooks hooks = fake_peaks();
+  hooks.on_model = [broken = std::move(broken)](Model& model) {
     model.set_plan_filter([broken](StepPlan plan) {
       if (plan.cached && broken(plan))
         for (RowPlan& row : plan.rows) ++row.position;
       return plan;
     });
-  }};
+  };
+  return hooks;
 }
 
 bool in_decode(const StepPlan& plan) { return plan.length == 1 && plan.rows[0].position > 0; }
@@ -61,7 +64,7 @@ void zero_projections(Checkpoint& checkpoint) {
 TEST_CASE("a run verifies the cache of a sound model once and in a tenth of the time that measuring took") {
   const LoadedConfig config = config_of("run: {repetitions: 3, threads: 1}\nsweep: {sampler.temperature: [0, 1]}");
   const auto begin = std::chrono::steady_clock::now();
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const Json& record = outcome.record;
   CHECK(schema_errors(record) == std::vector<std::string>{});
@@ -139,7 +142,7 @@ TEST_CASE("a model whose projections are zero is undecided: the speed-up stands 
   save_checkpoint(checkpoint, folder.dir() / "base", "d4", 1);
   const LoadedConfig config = config_of("run: {repetitions: 1, threads: 1}",
                                         "{name: fresh, base_dir: '" + (folder.dir() / "base").string() + "'}");
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   const Json& record = outcome.record;
   CHECK(schema_errors(record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
@@ -160,7 +163,7 @@ TEST_CASE("a model whose projections are zero is undecided: the speed-up stands 
 TEST_CASE("full verification takes its own time, looks at generators, and compares Python's vectors once a run") {
   const LoadedConfig config =
       config_of("run: {repetitions: 1, threads: 1, verify: full}\nsweep: {run.dtype: [float64, float32]}");
-  const RunOutcome outcome = run_config(config, {});
+  const RunOutcome outcome = run_config(config, {}, nullptr, fake_peaks());
   const Json& record = outcome.record;
   CHECK(schema_errors(record) == std::vector<std::string>{});
   CHECK(outcome.code == ExitCode::ok);
