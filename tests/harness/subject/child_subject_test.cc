@@ -103,8 +103,8 @@ class TwoCaches {
 TEST_CASE("a child says of itself what the engine in this process says") {
   const Both both("float64");
   const SubjectInfo ours = both.ours->info(), child = both.child.info();
-  CHECK(child.name.rfind("kvproof aten ", 0) == 0);
-  CHECK(child.backend == "aten");
+  CHECK(child.name.rfind("kvproof native ", 0) == 0);
+  CHECK(child.backend == "native");
   CHECK(child.dtype == "float64");
   CHECK(child.device == "cpu");
   CHECK(child.threads == 1);

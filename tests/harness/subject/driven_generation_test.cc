@@ -261,7 +261,7 @@ TEST_CASE("a subject without clone, retain, batch or several caches generates th
   }
   LimitedSubject single(*head.subject, without({Ability::batch, Ability::caches}));
   CHECK_THROWS_WITH(drive_generation(single, Path::engine, request(2, 3), &head.tokenizer.special(), nullptr),
-                    "num_samples: must be 1, got 2: kvproof aten holds one row at a time");
+                    "num_samples: must be 1, got 2: kvproof native holds one row at a time");
   check(head, single, request(1, 6));
 }
 

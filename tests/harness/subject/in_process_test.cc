@@ -34,8 +34,8 @@ constexpr double kTolerance = 2e-5;  // worst seen 3.5e-6: shapes differ, so rou
 TEST_CASE("a subject says what runs") {
   const Head head;
   const SubjectInfo info = head.subject->info();
-  CHECK(info.name == "kvproof aten");
-  CHECK(info.backend == "aten");
+  CHECK(info.name == "kvproof native");
+  CHECK(info.backend == "native");
   CHECK(info.dtype == "float32");
   CHECK(info.device == "cpu");
   CHECK(info.threads >= 1);
