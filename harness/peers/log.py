@@ -8,22 +8,25 @@ class LogError(Exception):
 
 
 class Log:
-    """Lines are {"session": …}, a start of the driver, or {"cell": …, "launch": …}, what one launch measured of a cell."""
+    """Lines are {"session": …}, a start of the driver; {"peak": …}, how fast memory was read; or {"cell": …, "launch": …}, what one
+    launch measured of a cell."""
 
     def __init__(self, path):
         self.path = Path(path)
-        self.sessions, self.cells = [], []
+        self.sessions, self.peaks, self.cells = [], [], []
         if self.path.exists():
             for number, line in enumerate(self.path.read_text().splitlines(), 1):
                 try:
                     self.take(json.loads(line))
                 except (ValueError, KeyError) as e:
-                    raise LogError(f"{self.path}:{number}: expected a JSON line of a session or a cell ({e}); remove the line, or give "
+                    raise LogError(f"{self.path}:{number}: expected a JSON line of a session, a peak or a cell ({e}); remove the line, or give "
                                    "another --out") from e
 
     def take(self, line):
         if "session" in line:
             self.sessions.append(line["session"])
+        elif "peak" in line:
+            self.peaks.append(line["peak"])
         else:
             line["cell"], line["launch"], line["engines"]
             self.cells.append(line)

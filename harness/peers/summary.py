@@ -46,12 +46,12 @@ def peer_in(cell, lines, column):
             "by_launch": [math.exp(statistics.median(launch)) for launch in launches], "rounds": [math.exp(value) for value in logs]}
 
 
-def cell_of(lines, peaks):
-    """lines: those of one cell, one a launch, with the same engines; peaks: as peaks_of has them"""
+def cell_of(lines, best):
+    """lines: those of one cell, one a launch, with the same engines; best: as best_of has it"""
     cell = {name: lines[0][name] for name in ("cell", "shape", "dtype", "threads", "kind", "tokens", "depth", "rows", "bytes_read")}
     cell["launches"] = len(lines)
     cell["ours"] = figure(cell, joined(lines, OURS))
-    peak = cell["read_bytes_per_s"] = peaks.get(cell["threads"])
+    peak = cell["read_bytes_per_s"] = best.get(cell["threads"])
     bounded = peak and cell["kind"] == "decode" and cell["bytes_read"] >= OUT_OF_CACHE  # a prefill is bound by arithmetic
     cell["bandwidth_share"] = cell["bytes_read"] / cell["ours"]["ns"] * 1e9 / peak if bounded else None
     columns = dict.fromkeys(column_of(key) for key in lines[0]["engines"] if key != OURS)
@@ -59,13 +59,12 @@ def cell_of(lines, peaks):
     return cell
 
 
-def peaks_of(lines):
-    """threads → the best rate at which so many read memory, of all that were measured between launches"""
-    peaks = {}
-    for line in lines:
-        if line["read_bytes_per_s"]:
-            peaks[line["threads"]] = max(peaks.get(line["threads"], 0), line["read_bytes_per_s"])
-    return peaks
+def best_of(peaks):
+    """threads → the best rate at which so many read memory, of all that were measured before and behind launches"""
+    best = {}
+    for peak in peaks:
+        best[peak["threads"]] = max(best.get(peak["threads"], 0), peak["read_bytes_per_s"])
+    return best
 
 
 def complete(lines):
@@ -74,12 +73,12 @@ def complete(lines):
     return [line for line in lines if set(line["engines"]) == engines]
 
 
-def summarize(sessions, lines):
-    """The document of results/peers: see results/README.md."""
+def summarize(sessions, peaks, lines):
+    """The document of results/peers: see results/README.md. sessions, peaks, lines: a log's, lines those of cells"""
     by_cell = {}
     for line in sorted(lines, key=lambda line: (line["place"], line["launch"])):
         by_cell.setdefault(line["cell"], []).append(line)
-    cells = [cell_of(complete(of_cell), peaks_of(lines)) for of_cell in by_cell.values()]
+    cells = [cell_of(complete(of_cell), best_of(peaks)) for of_cell in by_cell.values()]
     return {"schema": SCHEMA, "sessions": sessions, "cells": cells, "engines": engines_in(lines)}
 
 

@@ -70,6 +70,9 @@ def conditions(summary):
         "",
         f"While the others ran, an engine took at most {100 * idle:.1f} % of a core ({busiest}).",
     ]
+    if any((cell["bandwidth_share"] or 0) > 1 for cell in cells):
+        lines.append("**The machine was not quiet**: a share of read bandwidth above 100 % means that memory was read slower where its rate "
+                     "was measured than in that cell.")
     if last["llamacpp_not_native"]:
         lines.append(f"**llama.cpp was not compiled for this CPU**: it lacks {', '.join(last['llamacpp_not_native'])}.")
     return lines

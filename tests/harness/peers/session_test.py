@@ -212,7 +212,7 @@ class Logs(unittest.TestCase):
         Log(self.path).begin(self.SESSION)
         with self.path.open("a") as file:
             file.write('{"cell": "d4/fp')
-        with self.assertRaisesRegex(LogError, "log.jsonl:2: expected a JSON line of a session or a cell"):
+        with self.assertRaisesRegex(LogError, "log.jsonl:2: expected a JSON line of a session, a peak or a cell"):
             Log(self.path)
 
 

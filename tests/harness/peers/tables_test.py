@@ -20,7 +20,7 @@ def line(cell="d12/fp32/t2/tg@0", launch=0, engines=None, **changed):
     blocks = {key: [int(t * MS) for t in (times if isinstance(times, list) else [times] * 12)] for key, times in engines.items()}
     return {"cell": cell, "place": 0, "launch": launch, "shape": shape, "dtype": dtype, "threads": int(threads[1:]),
             "kind": "prefill" if work.startswith("pp") else "decode", "tokens": int(work[2:]) if work.startswith("pp") else 1,
-            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000, "read_bytes_per_s": 25e9,
+            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000,
             "engines": {key: {"blocks": times, "warmup": [], "idle_cpu": 0.001} for key, times in blocks.items()},
             "hello": {key: {"name": key, "backend": None, "threads": 2} for key in engines}, **changed}
 
@@ -31,8 +31,15 @@ SESSION = {"started": "2026-01-02T03:04:05+00:00", "program": {"version": [], "s
            "machine": {"cpu": "A CPU", "cores": 2, "memory_bytes": 24 * 2**30, "system": "Linux"}}
 
 
+PEAKS = [{"threads": 1, "read_bytes_per_s": 12e9}, {"threads": 2, "read_bytes_per_s": 25e9}, {"threads": 2, "read_bytes_per_s": 20e9}]
+
+
+def summary_of(*lines, session=SESSION):
+    return summarize([session], PEAKS, list(lines))
+
+
 def cells_with(*lines):
-    return summarize([SESSION], list(lines))["cells"]
+    return summary_of(*lines)["cells"]
 
 
 class Summary(unittest.TestCase):
@@ -44,8 +51,7 @@ class Summary(unittest.TestCase):
         self.assertEqual((peer["column"], peer["n"], peer["tok_per_s"]), ("nanochat", 6, 40))
 
     def test_the_share_of_bandwidth_is_bytes_over_time_over_the_best_rate_of_so_many_threads(self):
-        slower = line(launch=1, engines={"kvproof": 10, "nanochat": 25}, read_bytes_per_s=20e9)
-        [cell] = cells_with(line(engines={"kvproof": 10, "nanochat": 25}), slower)
+        [cell] = cells_with(line(engines={"kvproof": 10}))
         self.assertAlmostEqual(cell["bandwidth_share"], 200e6 / 0.010 / 25e9)
 
     def test_what_fits_into_caches_or_is_a_prefill_has_no_share_of_bandwidth(self):
@@ -120,24 +126,29 @@ class Goals(unittest.TestCase):
 
 class Markdown(unittest.TestCase):
     def test_a_table_has_a_row_for_each_cell_and_a_column_for_each_peer(self):
-        text = markdown(summarize([SESSION], [line(engines={"kvproof": 10, "llama.cpp f32 fa=off": 12, "llama.cpp f32 fa=on": 11,
-                                                            "transformers": 25})]))
+        text = markdown(summary_of(line(engines={"kvproof": 10, "llama.cpp f32 fa=off": 12, "llama.cpp f32 fa=on": 11,
+                                                 "transformers": 25})))
         self.assertIn("## d12, fp32\n\n| | kvproof | of read bandwidth | llama.cpp f32 | transformers |\n|---|---|---|---|---|\n"
                       "| depth 0, 2 threads | 10 ms | 80 % | 11 ms (fa on): **1.10** [1.10, 1.10] | 25 ms: **2.50** [2.50, 2.50] |\n", text)
         self.assertIn("| d12 fp32, decode | 1.10 [1.10, 1.10] | 2.50 [2.50, 2.50] |", text)
         self.assertIn("- met: llama.cpp f32: fp32 decode of d12 and d20: geometric mean at least 1.03. 1.10 [1.10, 1.10] over 1 cells.", text)
 
     def test_a_prefill_is_told_in_tokens_a_second(self):
-        text = markdown(summarize([SESSION], [line("d12/bf16/t1/pp512", engines={"kvproof": 512, "llama.cpp bf16 fa=on": 1024})]))
+        text = markdown(summary_of(line("d12/bf16/t1/pp512", engines={"kvproof": 512, "llama.cpp bf16 fa=on": 1024})))
         self.assertIn("| pp512, 1 thread | 1000 tok/s | – | 500 tok/s (fa on): **2.00** [2.00, 2.00] |", text)
 
     def test_few_rounds_leave_a_ratio_without_brackets(self):
-        text = markdown(summarize([SESSION], [line(engines={"kvproof": [10, 10], "nanochat": [20, 20]})]))
+        text = markdown(summary_of(line(engines={"kvproof": [10, 10], "nanochat": [20, 20]})))
         self.assertIn("| 20 ms: **2.00** |", text)
 
     def test_a_build_of_llama_cpp_for_another_cpu_is_said_in_bold(self):
-        text = markdown(summarize([{**SESSION, "llamacpp_not_native": ["AVX512"]}], [line(engines={"kvproof": 1})]))
+        text = markdown(summary_of(line(engines={"kvproof": 10}), session={**SESSION, "llamacpp_not_native": ["AVX512"]}))
         self.assertIn("**llama.cpp was not compiled for this CPU**: it lacks AVX512.", text)
+
+    def test_a_step_that_reads_faster_than_memory_was_read_shows_that_the_machine_was_not_quiet(self):
+        for milliseconds, quiet in ((8.1, True), (7.9, False)):  # 200 MB at 25 GB/s take 8 ms
+            text = markdown(summary_of(line(engines={"kvproof": milliseconds})))
+            self.assertEqual("**The machine was not quiet**" not in text, quiet)
 
 
 if __name__ == "__main__":
