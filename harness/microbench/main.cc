@@ -7,7 +7,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cstdlib>
-#include <map>
+#include <memory>
 #include <string>
 
 #include "engine/error.h"
@@ -36,10 +36,15 @@ const Tokenizer& tokenizer() {
   return kTokenizer;
 }
 
+// One at a time: while a native model lives LibTorch has one thread.
 const Model& model(const std::string& backend, const std::string& dtype) {
-  static std::map<std::string, std::unique_ptr<Model>> models;
-  auto& made = models[backend + dtype];
-  if (!made) made = make_model(checkpoint(), {.backend = backend, .dtype = dtype, .device = "cpu"});
+  static std::unique_ptr<Model> made;
+  static std::string what;
+  if (what != backend + dtype) {
+    made.reset();
+    made = make_model(checkpoint(), {.backend = backend, .dtype = dtype, .device = "cpu"});
+    what = backend + dtype;
+  }
   return *made;
 }
 
