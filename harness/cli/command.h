@@ -40,6 +40,7 @@ Command tokenize_command();
 Command detokenize_command();
 Command logits_command();
 Command inspect_command();
+Command machine_command();
 Command synthesize_command();
 Command subject_command();
 

@@ -112,7 +112,8 @@ Json row_json(const GeneratedRow& row, const Tokenizer* tokenizer) {
 
 constexpr const char* kUnknownWeights = "the subject's weights are not known here";
 
-void put_peak(Json& object, const char* peak, const Fact<double>& rate, const char* share, const Fact<Summary>& reached) {
+void put_peak(Json& object, const char* peak, const Fact<double>& rate, const char* share,
+              const Fact<Summary>& reached) {
   put(object, peak, rate);
   put_summary(object, share, reached, number);
 }

@@ -22,12 +22,6 @@
 namespace kvproof {
 namespace {
 
-#ifdef NDEBUG
-constexpr bool kAsserts = false;
-#else
-constexpr bool kAsserts = true;
-#endif
-
 /// A case between its measurement and its verification.
 struct Measured {
   std::size_t index = 0, number = 0;  // in the config; in the order of the run

@@ -12,6 +12,12 @@
 
 namespace kvproof {
 
+#ifdef NDEBUG
+inline constexpr bool kAsserts = false;
+#else
+inline constexpr bool kAsserts = true;
+#endif
+
 /// Of the program and the machine. asserts: whether assertions were compiled in
 std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts,
                                               const LoadSnapshot& before);

@@ -79,6 +79,33 @@ std::string machine_text(const View& machine) {
   return text + "; " + shown(machine.at("os"));
 }
 
+/// "out of it 16.0 GB/s": what reading a working set reached; nothing where the clock did not advance.
+std::optional<std::string> read_text(const View& peaks, const char* set, const char* words) {
+  for (const View& read : peaks.at("read").items()) {
+    if (read.at("working_set").text() != set) continue;
+    if (const auto rate = read.at("bytes_per_s").number_or_null())
+      return fmt::format("{} {:.1f} GB/s", words, *rate / 1e9);
+  }
+  return std::nullopt;
+}
+
+/// What the machine reached at best with one number of threads in one dtype.
+std::string peaks_text(const View& peaks) {
+  std::vector<std::string> reads;
+  for (const auto& [set, words] : {std::pair{"in_cache", "in cache"}, std::pair{"out_of_cache", "out of it"}})
+    if (const auto text = read_text(peaks, set, words)) reads.push_back(*text);
+  std::optional<double> most;
+  for (const View& gemm : peaks.at("gemm").items()) {
+    const auto rate = gemm.at("flops_per_s").number_or_null();
+    if (rate && (!most || *rate > *most)) most = rate;
+  }
+  std::vector<std::string> parts;
+  if (!reads.empty()) parts.push_back("reads " + joined(reads, ", "));
+  if (most) parts.push_back(fmt::format("multiplies at {} GFLOP/s", plain_number(*most / 1e9)));
+  return fmt::format("{}, {}: {}", threads_text(peaks.at("threads").integer()), shown(peaks.at("dtype")),
+                     parts.empty() ? kNone : joined(parts, "; "));
+}
+
 std::string program_text(const View& program) {
   std::string text =
       fmt::format("{}, commit {}", shown(program.at("version")), cut(shown(program.at("commit")), 40).substr(0, 7));
@@ -145,7 +172,15 @@ void write_header(const View& record, Page& page) {
     }
   }
   page.wrapped("  " + left("run", label), settings_text(record));
-  page.wrapped("  " + left("machine", label), machine_text(record.at("machine")));
+  const View machine = record.at("machine");
+  page.wrapped("  " + left("machine", label), machine_text(machine));
+  if (machine.has("peaks")) {  // records of before they were measured have none
+    const char* name = "peaks";
+    for (const View& peaks : machine.at("peaks").items()) {
+      page.wrapped("  " + left(name, label), peaks_text(peaks));
+      name = "";
+    }
+  }
   page.wrapped("  " + left("kvproof", label), program_text(record.at("kvproof")));
 }
 

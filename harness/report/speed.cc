@@ -37,11 +37,34 @@ std::optional<double> median_of(const View& metrics, const char* name) {
   return metric.is_null() ? std::nullopt : std::optional(metric.at("median").number());
 }
 
+/// What share of the machine's peak the path reached in "prefill" or "decode". Absent: not measured, or an older record.
+std::optional<double> share_of(const View& path, const char* phase, const char* share) {
+  if (!path.has("utilization") || path.at("utilization").is_null()) return std::nullopt;
+  const View use = path.at("utilization").at(phase);
+  return use.is_null() ? std::nullopt : median_of(use, share);
+}
+
+/// "4212 (31 %)": a rate, and what share of the peak it is.
+std::string rate_text(std::optional<double> rate, std::optional<double> share) {
+  if (!rate || !share) return plain_number(rate);
+  const std::string percent = *share < 0.005 ? "<1" : fmt::format("{:.0f}", 100 * *share);
+  return fmt::format("{} ({} %)", plain_number(rate), percent);
+}
+
 Cells path_cells(const View& path) {
   const View metrics = path.at("metrics");
   return {milliseconds(median_of(metrics, "e2e_ns")), milliseconds(median_of(metrics, "ttft_ns")),
-          plain_number(median_of(metrics, "prefill_tok_per_s")), plain_number(median_of(metrics, "decode_tok_per_s")),
+          rate_text(median_of(metrics, "prefill_tok_per_s"), share_of(path, "prefill", "mfu")),
+          rate_text(median_of(metrics, "decode_tok_per_s"), share_of(path, "decode", "mbu")),
           std::to_string(path.at("token_forwards").integer())};
+}
+
+bool has_shares(const View& one) {
+  for (const char* name : {"naive", "engine"}) {
+    const View path = one.at("paths").at(name);
+    if (share_of(path, "prefill", "mfu") || share_of(path, "decode", "mbu")) return true;
+  }
+  return false;
 }
 
 std::string interval_of(const View& ratio) {
@@ -157,12 +180,15 @@ void write_speed(const View& record, Page& page) {
   std::string how = "Medians. speed-up: naive / engine";
   if (const auto confidence = confidence_of(cases))
     how += fmt::format(", in brackets its {:g} % interval (6 repetitions or more)", *confidence * 100);
+  how += ". positions: pushed through the model. FLOPs allow: the speed-up if arithmetic were all that took time.";
+  if (std::any_of(cases.begin(), cases.end(), has_shares)) {
+    how +=
+        " (%): share of what this machine reaches at best, multiplying in prefill (mfu), reading weights, keys and "
+        "values in decode (mbu).";
+  }
   page.line();
   page.line(page.painted("How fast is it?", Ink::bold));
-  page.wrapped(
-      "",
-      how + ". positions: pushed through the model. FLOPs allow: the speed-up if arithmetic were all that took time.",
-      Ink::dim);
+  page.wrapped("", how, Ink::dim);
   page.line();
   page.line(page.painted(row(layout, "", {"whole run", "first token", "prefill tok/s", "decode tok/s", "positions"}),
                          Ink::dim));

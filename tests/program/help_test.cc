@@ -7,7 +7,8 @@ using Json = nlohmann::json;
 namespace {
 
 const std::vector<std::string> kCommands = {"run",  "plan",     "init",       "verify", "report",  "generate",
-                                            "chat", "tokenize", "detokenize", "logits", "inspect", "synthesize", "subject"};
+                                            "chat", "tokenize", "detokenize", "logits", "inspect", "machine",
+                                            "synthesize", "subject"};
 
 }  // namespace
 

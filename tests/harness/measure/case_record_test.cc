@@ -118,8 +118,7 @@ TEST_CASE("a subject whose weights are not known here has no shares, and says wh
   const Case cell_of;
   const Prompt prompt{"p", PromptKind::tokens, "", request.prompt};
   const Agreement agreement;
-  const Json cell =
-      case_json({cell_of, "m", prompt, request, nullptr, nullptr, subject.info(), m, agreement, kPassed});
+  const Json cell = case_json({cell_of, "m", prompt, request, nullptr, nullptr, subject.info(), m, agreement, kPassed});
   CHECK(cell["paths"]["engine"]["utilization"].is_null());
   CHECK(cell["paths"]["engine"]["utilization_reason"] == "the subject's weights are not known here");
   CHECK(cell["work"]["weight_bytes_stored"].is_null());

@@ -104,6 +104,7 @@ TEST_CASE("nothing in a record reaches the terminal as a control character", "[r
                               "/checkpoints/1/ambiguities/0",
                               "/machine/cpu_model",
                               "/machine/os",
+                              "/machine/peaks/0/dtype",
                               "/kvproof/commit",
                               "/cases/0/id",
                               "/cases/0/shape/label",
@@ -242,6 +243,51 @@ TEST_CASE("a record of before runs verified has a table without verification", "
   const std::string table = render_table(record, false, 100);
   CHECK(table.find("verification") == std::string::npos);
   CHECK_THAT(table, Catch::Matchers::Contains("? not verified: nobody knows"));
+}
+
+TEST_CASE("a record of before peaks were measured has a table without them", "[report]") {
+  Json record = sample();
+  record["machine"].erase("peaks");
+  for (Json& cell : record["cases"]) {
+    if (!cell.contains("paths")) continue;
+    for (const char* path : {"naive", "engine"}) cell["paths"][path].erase("utilization");
+  }
+  const std::string table = render_table(record, false, 100);
+  CHECK(table.find("peaks") == std::string::npos);
+  CHECK(table.find("(%)") == std::string::npos);
+  CHECK_THAT(table, Catch::Matchers::Contains("1832                1570          69\n"));
+}
+
+TEST_CASE("shares of the peaks stand beside their rates, and what was not measured has none", "[report]") {
+  Json record = sample();
+  record["cases"] = Json::array({record["cases"][0]});
+  Json& engine = record["cases"][0]["paths"]["engine"]["utilization"];
+  engine["prefill"]["mfu"]["median"] = 0.004;
+  engine["decode"]["mbu"]["median"] = 1.04;  // in cache a little more than was measured beside it can be
+  Json& naive = record["cases"][0]["paths"]["naive"]["utilization"];
+  naive["prefill"]["mfu"] = naive["decode"]["mbu"] = nullptr;
+  CHECK_THAT(render_table(record, false, 100), Catch::Matchers::Contains("1832 (<1 %)        1570 (104 %) ") &&
+                                                   Catch::Matchers::Contains("1823               220.3 ") &&
+                                                   Catch::Matchers::Contains(" (%):"));
+  engine = nullptr;
+  CHECK(render_table(record, false, 100).find("(%)") == std::string::npos);
+}
+
+TEST_CASE("peaks have a line for each number of threads and dtype; a rate that is not there is left out", "[report]") {
+  Json record = sample();
+  Json more = record["machine"]["peaks"][0];
+  more["threads"] = 1;
+  more["dtype"] = "bfloat16";
+  more["read"] = Json::array({more["read"][2]});
+  record["machine"]["peaks"].push_back(more);
+  more["gemm"][0]["flops_per_s"] = more["gemm"][1]["flops_per_s"] = more["read"][0]["bytes_per_s"] = nullptr;
+  record["machine"]["peaks"].push_back(more);
+  CHECK_THAT(render_table(record, false, 120),
+             Catch::Matchers::Contains(
+                 "  peaks    2 threads, float32: reads in cache 363.1 GB/s, out of it 31.9 GB/s; multiplies at 329.6 "
+                 "GFLOP/s\n"
+                 "           1 thread, bfloat16: reads out of it 31.9 GB/s; multiplies at 329.6 GFLOP/s\n"
+                 "           1 thread, bfloat16: –\n"));
 }
 
 TEST_CASE("every exit code has its meaning", "[report]") {
