@@ -25,7 +25,7 @@ import tables
 from cells import SHAPES, cells_of, groups
 from connection import EngineError
 from engines import ROOT, Setting, engines_of, nanochat_checkout
-from log import Log, LogError
+from log import NOISY, Log, LogError
 from session import launch
 
 
@@ -33,6 +33,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="d4 and d12, one launch")
     parser.add_argument("--only", metavar="REGEX", default="", help="cells whose name it is found in, such as d12/bf16/t2/tg@512; --list shows all")
+    parser.add_argument("--again", action="store_true", help=f"measure launches of cells anew in which other programs kept more than {NOISY:g} "
+                        "CPUs busy")
     parser.add_argument("--list", action="store_true", help="print the names of the cells and leave")
     parser.add_argument("--summarize", action="store_true", help="measure nothing: write the tables of what the log holds")
     parser.add_argument("--launches", type=int, help="how often each engine is started anew; default 3, 1 with --quick")
@@ -86,7 +88,7 @@ def measure(args, setting, log):
     logs.mkdir(parents=True, exist_ok=True)
     for number in range(args.launches):
         for group, cells in selected(args).items():
-            left = [cell for cell in cells if not log.has(cell.id, number)]
+            left = [cell for cell in cells if not log.has(cell.id, number, noisy=not args.again)]
             if not left:
                 continue
             begin = time.monotonic()

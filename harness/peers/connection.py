@@ -4,8 +4,9 @@ import math
 import os
 import struct
 import subprocess
-import time
 from pathlib import Path
+
+from clocks import IdleClock
 
 SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "uint8": 1}
 
@@ -73,34 +74,3 @@ class Connection:
         if "elapsed_ns" not in answer:
             raise EngineError(f"{self.name} answers forward without elapsed_ns; its time cannot be told from the protocol's")
         return answer["elapsed_ns"]
-
-
-class IdleClock:
-    """CPU time that a process takes while nobody asks it anything: threads that spin would take it from the others."""
-
-    def __init__(self, pid):
-        self.pid, self.cpu_ns, self.wall_ns, self.began = pid, 0, 0, None
-
-    def cpu(self):
-        """Nanoseconds that all threads of the process have run; None: this system does not tell"""
-        try:
-            threads = list(Path(f"/proc/{self.pid}/task").iterdir())
-            return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
-        except (OSError, ValueError):
-            return None
-
-    def begin(self):
-        self.began = (self.cpu(), time.perf_counter_ns())
-
-    def end(self):
-        if self.began is None or self.began[0] is None:
-            return
-        cpu = self.cpu()
-        if cpu is not None:
-            self.cpu_ns += cpu - self.began[0]
-            self.wall_ns += time.perf_counter_ns() - self.began[1]
-        self.began = None
-
-    def share(self):
-        """CPU time per time idle; None: not known"""
-        return round(self.cpu_ns / self.wall_ns, 5) if self.wall_ns else None

@@ -4,6 +4,7 @@ import statistics
 import time
 from contextlib import ExitStack
 
+from clocks import OthersClock
 from connection import Connection
 
 SETTLE_SECONDS = 0.01  # behind a block: OpenMP's threads spin for 4 ms after their work, on a core that the next engine needs
@@ -108,7 +109,7 @@ def launch(engines, cells, rounds, logs, launch_number):
     """Starts the engines that the cells need, runs the cells in turn, and ends the engines.
 
     rounds  cell → how many; logs: a folder for what engines print
-    yields  (cell, what play() returned, with each engine's share of CPU time while idle up to then)
+    yields  (cell, what play() returned, with each engine's share of CPU time while idle up to then, and others_cpu)
     """
     needed = {cell.role for cell in cells}
     room = max(cell.depth + cell.tokens + cell.steps for cell in cells)
@@ -121,13 +122,16 @@ def launch(engines, cells, rounds, logs, launch_number):
             stack.callback(connection.close)
             connection.start()
             players.append(Player(engine, connection, room))
+        others = OthersClock([player.connection.idle for player in players])
         for cell in cells:
             playing = [player for player in players if cell.role in player.engine.roles]
             for player in players:
                 if player not in playing or cell.rows > 1:
                     player.drop()
+            others.begin()
             result = play(playing, cell, rounds(cell), f"{cell.id} {launch_number}")
             for player in playing:
                 result["engines"][player.engine.key]["idle_cpu"] = player.connection.idle.share()
+            result["others_cpu"] = others.share()
             result["hello"] = {player.engine.key: player.introduction() for player in playing}
             yield cell, result

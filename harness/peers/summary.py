@@ -50,6 +50,7 @@ def cell_of(lines, best):
     """lines: those of one cell, one a launch, with the same engines; best: as best_of has it"""
     cell = {name: lines[0][name] for name in ("cell", "shape", "dtype", "threads", "kind", "tokens", "depth", "rows", "bytes_read")}
     cell["launches"] = len(lines)
+    cell["others_cpu"] = max((line["others_cpu"] for line in lines if line["others_cpu"] is not None), default=None)
     cell["ours"] = figure(cell, joined(lines, OURS))
     peak = cell["read_bytes_per_s"] = best.get(cell["threads"])
     bounded = peak and cell["kind"] == "decode" and cell["bytes_read"] >= OUT_OF_CACHE  # a prefill is bound by arithmetic

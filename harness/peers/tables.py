@@ -1,5 +1,6 @@
 """A summary as Markdown. Pure functions."""
 from goals import goals_of, told, told_entry
+from log import NOISY
 from summary import mean_of
 
 KINDS = (("decode", {"kind": "decode", "rows": 1}), ("decode of 8 rows", {"kind": "decode", "rows": 8}), ("prefill", {"kind": "prefill"}))
@@ -33,7 +34,8 @@ def table(cells):
     for cell in cells:
         peers = {peer["column"]: entry(cell, peer) for peer in cell["peers"]}
         share = f"{100 * cell['bandwidth_share']:.0f} %" if cell["bandwidth_share"] else "–"
-        lines.append(f"| {work(cell)} | {speed(cell, cell['ours'])} | {share} | " + " | ".join(peers.get(c, "–") for c in columns) + " |")
+        noisy = " †" if (cell["others_cpu"] or 0) > NOISY else ""
+        lines.append(f"| {work(cell)}{noisy} | {speed(cell, cell['ours'])} | {share} | " + " | ".join(peers.get(c, "–") for c in columns) + " |")
     return lines
 
 
@@ -70,6 +72,8 @@ def conditions(summary):
         "",
         f"While the others ran, an engine took at most {100 * idle:.1f} % of a core ({busiest}).",
     ]
+    if any((cell["others_cpu"] or 0) > NOISY for cell in cells):
+        lines.append(f"† Other programs kept more than {100 * NOISY:g} % of a CPU busy while this was measured (`--again` measures it anew).")
     if any((cell["bandwidth_share"] or 0) > 1 for cell in cells):
         lines.append("**The machine was not quiet**: a share of read bandwidth above 100 % means that memory was read slower where its rate "
                      "was measured than in that cell.")

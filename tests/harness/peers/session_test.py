@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """A launch of real child processes: the skeleton adapter, which needs nothing but Python, stands in for every engine."""
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 import types
 import unittest
 from collections import Counter
@@ -12,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "harness/peers"))
 
+import clocks
 import session
 from cells import Cell, Group
 from connection import Connection, EngineError
@@ -166,6 +169,26 @@ class Blocks(unittest.TestCase):
         self.assertEqual(session.Player(Engine("kvproof", "", []), Fake(), 8).block(Cell(GROUP, "decode", depth=0)), 20)
 
 
+class Others(unittest.TestCase):
+    def test_a_program_that_is_none_of_ours_is_seen_and_an_engine_is_not(self):
+        spin = [sys.executable, "-c", "while True: pass"]
+        if clocks.busy_seconds() is None:
+            self.skipTest("no /proc/stat here")
+        with subprocess.Popen(spin) as process:
+            stranger, known = clocks.OthersClock([]), clocks.OthersClock([clocks.IdleClock(process.pid)])
+            stranger.begin(), known.begin()
+            time.sleep(0.5)
+            shares = stranger.share(), known.share()
+            process.kill()
+        self.assertGreater(shares[0] - shares[1], 0.3)  # other tests may run beside this one, for both alike; seen 0.9 and more
+
+    def test_time_that_is_idle_or_waits_for_disks_is_not_busy(self):
+        with tempfile.NamedTemporaryFile("w", suffix="stat") as file:
+            file.write("cpu  100 20 30 99999 8888 4 5 6 7 8\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+            file.flush()
+            self.assertEqual(clocks.busy_seconds(Path(file.name)) * os.sysconf("SC_CLK_TCK"), 165)
+
+
 class Failures(unittest.TestCase):
     def ask(self, script):
         with tempfile.TemporaryDirectory() as folder:
@@ -202,6 +225,15 @@ class Logs(unittest.TestCase):
         self.assertTrue(again.has("d4/fp32/t1/tg@0", 0))
         self.assertFalse(again.has("d4/fp32/t1/tg@0", 1))
         self.assertEqual(len(again.sessions), 2)
+
+    def test_what_others_disturbed_is_measured_again_where_that_is_asked_for_and_the_later_line_counts(self):
+        log = Log(self.path)
+        log.begin(self.SESSION)
+        for others, again in ((0.5, False), (0.05, True)):
+            log.append({"cell": "d4/fp32/t1/tg@0", "launch": 0, "engines": {}, "others_cpu": others})
+            self.assertTrue(log.has("d4/fp32/t1/tg@0", 0))
+            self.assertEqual(log.has("d4/fp32/t1/tg@0", 0, noisy=False), again)
+        self.assertEqual([line["others_cpu"] for line in Log(self.path).cells], [0.05])
 
     def test_figures_of_two_builds_are_not_mixed(self):
         Log(self.path).begin(self.SESSION)

@@ -20,7 +20,7 @@ def line(cell="d12/fp32/t2/tg@0", launch=0, engines=None, **changed):
     blocks = {key: [int(t * MS) for t in (times if isinstance(times, list) else [times] * 12)] for key, times in engines.items()}
     return {"cell": cell, "place": 0, "launch": launch, "shape": shape, "dtype": dtype, "threads": int(threads[1:]),
             "kind": "prefill" if work.startswith("pp") else "decode", "tokens": int(work[2:]) if work.startswith("pp") else 1,
-            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000,
+            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000, "others_cpu": 0.02,
             "engines": {key: {"blocks": times, "warmup": [], "idle_cpu": 0.001} for key, times in blocks.items()},
             "hello": {key: {"name": key, "backend": None, "threads": 2} for key in engines}, **changed}
 
@@ -149,6 +149,12 @@ class Markdown(unittest.TestCase):
         for milliseconds, quiet in ((8.1, True), (7.9, False)):  # 200 MB at 25 GB/s take 8 ms
             text = markdown(summary_of(line(engines={"kvproof": milliseconds})))
             self.assertEqual("**The machine was not quiet**" not in text, quiet)
+
+    def test_a_cell_that_other_programs_disturbed_in_one_launch_is_marked(self):
+        text = markdown(summary_of(line(engines={"kvproof": 10}), line(launch=1, engines={"kvproof": 10}, others_cpu=0.3)))
+        self.assertIn("| depth 0, 2 threads † |", text)
+        self.assertIn("† Other programs kept more than 10 % of a CPU busy", text)
+        self.assertNotIn("†", markdown(summary_of(line(engines={"kvproof": 10}))))
 
 
 if __name__ == "__main__":
