@@ -137,6 +137,9 @@ HWY_INLINE void cap_softly(const X* x, X* y, int64_t n, X cap) {
     map(x, y, z, n,                                                                                                   \
         [&](Vec<X> u, Vec<X> v) HWY_ATTR { return hn::MulAdd(hn::Set(d, a), u, hn::Mul(hn::Set(d, b), v)); });        \
   }                                                                                                                   \
+  void add_##NAME(const X* y, X* x, int64_t n) {                                                                      \
+    map(x, y, x, n, [](Vec<X> u, Vec<X> v) HWY_ATTR { return hn::Add(u, v); });                                       \
+  }                                                                                                                   \
   void sigmoid_##NAME(const X* x, X* y, int64_t n, X scale) { gate(x, y, n, scale); }                                 \
   void relu_squared_##NAME(const X* x, X* y, int64_t n) { square_above_zero(x, y, n); }                               \
   void softcap_##NAME(const X* x, X* y, int64_t n, X cap) { cap_softly(x, y, n, cap); }
@@ -144,34 +147,59 @@ KVPROOF_FOR_TYPE(float, float)
 KVPROOF_FOR_TYPE(double, double)
 #undef KVPROOF_FOR_TYPE
 
-void widen(const Bfloat16* x, float* y, int64_t n) {
+// bfloat16 in memory, floats in vectors.
+HWY_INLINE Vec<float> load_wide(const Bfloat16* x) {
   const Tag<float> d;
   const hn::Rebind<uint16_t, Tag<float>> d16;
   const hn::RebindToUnsigned<Tag<float>> d32;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &x->bits))));
+}
+HWY_INLINE void store_narrow(Vec<float> v, Bfloat16* y) {  // as to_bfloat16
+  const hn::Rebind<uint16_t, Tag<float>> d16;
+  const hn::RebindToUnsigned<Tag<float>> d32;
+  const auto bits = hn::BitCast(d32, v), upper = hn::ShiftRight<16>(bits);
+  const auto even = hn::Add(hn::Set(d32, 0x7fffu), hn::And(upper, hn::Set(d32, 1u)));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, even));
+  const auto quiet = hn::Or(upper, hn::Set(d32, 0x40u));
+  hn::StoreU(hn::TruncateTo(d16, hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(v)), quiet, rounded)), d16, &y->bits);
+}
+
+void widen(const Bfloat16* x, float* y, int64_t n) {
+  const Tag<float> d;
   const int64_t lanes = hn::Lanes(d);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, &x[i].bits)))), d, y + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(load_wide(x + i), d, y + i);
   for (; i < n; ++i) y[i] = to_float(x[i]);
 }
 
 void narrow(const float* x, Bfloat16* y, int64_t n) {
   const Tag<float> d;
-  const hn::Rebind<uint16_t, Tag<float>> d16;
-  const hn::RebindToUnsigned<Tag<float>> d32;
-  using U = hn::Vec<decltype(d32)>;
+  const int64_t lanes = hn::Lanes(d);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store_narrow(hn::LoadU(d, x + i), y + i);
+  for (; i < n; ++i) y[i] = to_bfloat16(x[i]);
+}
+
+void add_bfloat16(const Bfloat16* y, float* x, int64_t n) {
+  const Tag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Add(hn::LoadU(d, x + i), load_wide(y + i)), d, x + i);
+  for (; i < n; ++i) x[i] += to_float(y[i]);
+}
+
+void relu_squared_bfloat16(const Bfloat16* x, Bfloat16* y, int64_t n) {
+  const Tag<float> d;
   const int64_t lanes = hn::Lanes(d);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const Vec<float> v = hn::LoadU(d, x + i);
-    const U bits = hn::BitCast(d32, v), upper = hn::ShiftRight<16>(bits);
-    const U even = hn::Add(hn::Set(d32, 0x7fffu), hn::And(upper, hn::Set(d32, 1u)));
-    const U rounded = hn::ShiftRight<16>(hn::Add(bits, even));
-    const U quiet = hn::Or(upper, hn::Set(d32, 0x40u));
-    const U chosen = hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(v)), quiet, rounded);
-    hn::StoreU(hn::TruncateTo(d16, chosen), d16, &y[i].bits);
+    const Vec<float> v = load_wide(x + i), kept = hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Zero(d), v);
+    store_narrow(hn::Mul(kept, kept), y + i);
   }
-  for (; i < n; ++i) y[i] = to_bfloat16(x[i]);
+  for (; i < n; ++i) {
+    const float v = to_float(x[i]), kept = v < 0 ? 0 : v;
+    y[i] = to_bfloat16(kept * kept);
+  }
 }
 
 }  // namespace kvproof::kernels::HWY_NAMESPACE
@@ -185,6 +213,7 @@ namespace kvproof::kernels {
   HWY_EXPORT(rotate_##NAME);                                                                                   \
   HWY_EXPORT(rotate_norm_##NAME);                                                                              \
   HWY_EXPORT(axpby_##NAME);                                                                                    \
+  HWY_EXPORT(add_##NAME);                                                                                      \
   HWY_EXPORT(sigmoid_##NAME);                                                                                  \
   HWY_EXPORT(relu_squared_##NAME);                                                                             \
   HWY_EXPORT(softcap_##NAME);                                                                                  \
@@ -198,6 +227,7 @@ namespace kvproof::kernels {
   void axpby(X a, const X* x, X b, const X* y, X* z, int64_t n) {                                              \
     HWY_DYNAMIC_DISPATCH(axpby_##NAME)(a, x, b, y, z, n);                                                      \
   }                                                                                                            \
+  void add(const X* y, X* x, int64_t n) { HWY_DYNAMIC_DISPATCH(add_##NAME)(y, x, n); }                         \
   void sigmoid(const X* x, X* y, int64_t n, X scale) { HWY_DYNAMIC_DISPATCH(sigmoid_##NAME)(x, y, n, scale); } \
   void relu_squared(const X* x, X* y, int64_t n) { HWY_DYNAMIC_DISPATCH(relu_squared_##NAME)(x, y, n); }       \
   void softcap(const X* x, X* y, int64_t n, X cap) { HWY_DYNAMIC_DISPATCH(softcap_##NAME)(x, y, n, cap); }
@@ -207,6 +237,10 @@ KVPROOF_FOR_TYPE(double, double)
 
 HWY_EXPORT(widen);
 HWY_EXPORT(narrow);
+HWY_EXPORT(add_bfloat16);
+HWY_EXPORT(relu_squared_bfloat16);
+void add(const Bfloat16* y, float* x, int64_t n) { HWY_DYNAMIC_DISPATCH(add_bfloat16)(y, x, n); }
+void relu_squared(const Bfloat16* x, Bfloat16* y, int64_t n) { HWY_DYNAMIC_DISPATCH(relu_squared_bfloat16)(x, y, n); }
 void convert(const Bfloat16* x, float* y, int64_t n) { HWY_DYNAMIC_DISPATCH(widen)(x, y, n); }
 void convert(const float* x, Bfloat16* y, int64_t n) { HWY_DYNAMIC_DISPATCH(narrow)(x, y, n); }
 void convert(const float* x, float* y, int64_t n) {

@@ -32,9 +32,15 @@ void axpby(double a, const double* x, double b, const double* y, double* z, int6
 void sigmoid(const float* x, float* y, int64_t n, float scale);
 void sigmoid(const double* x, double* y, int64_t n, double scale);
 
-/// y = max(x, 0)². NaN stays NaN.
+/// x += y, n elements; y is widened. (A product's sums into the residual stream.)
+void add(const float* y, float* x, int64_t n);
+void add(const Bfloat16* y, float* x, int64_t n);
+void add(const double* y, double* x, int64_t n);
+
+/// y = max(x, 0)². NaN stays NaN. Squares of bfloat16 are taken in float and rounded once.
 void relu_squared(const float* x, float* y, int64_t n);
 void relu_squared(const double* x, double* y, int64_t n);
+void relu_squared(const Bfloat16* x, Bfloat16* y, int64_t n);
 
 /// y = cap · tanh(x / cap). Precondition: cap > 0.
 void softcap(const float* x, float* y, int64_t n, float cap);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/kernels/bfloat16.h"
+#include "engine/model/native_types.h"
 #include "engine/model/native_walk.h"
 
 namespace kvproof {
@@ -76,7 +77,7 @@ KVCache::Storage NativeModel<W, X>::keys_and_values(const StepPlan& plan, KVCach
 template <typename W, typename X>
 at::Tensor NativeModel<W, X>::new_logits(const StepPlan& plan, LogitsAt at) const {
   const int64_t V = config().vocab_size;
-  constexpr at::ScalarType kType = c10::CppTypeToScalarType<X>::value;
+  constexpr at::ScalarType kType = native::scalar_type<X>();
   if (at == LogitsAt::all) return at::empty({plan.batch, plan.length, V}, kType);
   for (const at::Tensor& old : last_logits_)
     if (old.defined() && old.size(0) == plan.batch && old.use_count() == 1 && old.storage().use_count() == 1)

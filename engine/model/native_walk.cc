@@ -9,6 +9,8 @@
 
 #include "engine/kernels/attention.h"
 #include "engine/kernels/vector_ops.h"
+#include "engine/model/native_attention.h"
+#include "engine/model/native_types.h"
 
 namespace kvproof::native {
 
@@ -38,14 +40,19 @@ Walk<W, X>::Walk(const Forward<W, X>& forward) : f_(forward) {
   if (c.has_backout) work.middle.need(lanes * n_ * C_);
   work.qkv.need(n_ * qkv_width_);
   work.y.need(n_ * H_ * D_);
-  work.hidden.need(n_ * I_);
-  work.update.need(n_ * C_);
   work.scratch.need(f_.members * scratch_size());
-  if (!std::is_same_v<W, X> && !few_) {
-    work.h_narrowed.need(n_ * C_);
-    work.y_narrowed.need(n_ * H_ * D_);
-    work.hidden_narrowed.need(n_ * I_);
+  if (few_ || std::is_same_v<W, X>) {
+    work.hidden.need(n_ * I_);
+    work.sums.need(n_ * C_);
+  } else {
+    work.h_narrow.need(n_ * C_);
+    work.qkv_narrow.need(n_ * qkv_width_);
+    work.y_narrow.need(n_ * H_ * D_);
+    work.hidden_narrow.need(n_ * I_);
+    work.sums_narrow.need(n_ * C_);
   }
+  const int64_t logit_rows = f_.at == LogitsAt::all ? n_ : B_;
+  if (!std::is_same_v<W, X> && logit_rows > kFewRows) work.logits_narrow.need(logit_rows * V_);
   work.runs.clear();
   for (int64_t h = 0; h < H_; ++h) {
     const int64_t kv_head = f_.plan.kv_head[h];
@@ -88,7 +95,7 @@ auto Walk<W, X>::lane_of(const Member& member) const -> Lane {
   return {.x = work.x.data() + at,
           .x0 = work.x0.data() + at,
           .middle = work.middle.data() + at,
-          .h = {h, narrowed(h, work.h_narrowed), C_},
+          .h = activations(h, work.h_narrow, C_),
           .rows = few_ ? Range{0, n_} : member.share(n_),
           .scratch = work.scratch.data() + member.index() * scratch_size()};
 }
@@ -106,7 +113,7 @@ void Walk<W, X>::show(Member& member, Stage stage, int64_t layer, X* values, at:
   member.barrier();
   if (member.index() == 0) {
     const c10::InferenceMode guard;
-    (*f_.tap)(stage, layer, at::from_blob(values, sizes, strides, c10::CppTypeToScalarType<X>::value));
+    (*f_.tap)(stage, layer, tensor_of(values, sizes, strides));
   }
   member.barrier();
 }
@@ -164,12 +171,21 @@ void Walk<W, X>::norm(const Lane& lane) const {
   }
 }
 
-// Elements [begin, begin + count) of row r in the weights' type, where products take that.
+// Elements [begin, begin + count) of row r from x to w, where many rows of them are to be multiplied.
 template <typename W, typename X>
 void Walk<W, X>::narrow(const Activations<W, X>& a, int64_t r, int64_t begin, int64_t count) const {
   if constexpr (!std::is_same_v<W, X>) {
     const int64_t at = r * a.width + begin;
-    if (!few_) kernels::convert(a.x + at, a.narrowed + at, count);
+    if (!few_) kernels::convert(a.x + at, a.w + at, count);
+  }
+}
+
+// The way back, of products.
+template <typename W, typename X>
+void Walk<W, X>::widen(const Activations<W, X>& a, int64_t r, int64_t begin, int64_t count) const {
+  if constexpr (!std::is_same_v<W, X>) {
+    const int64_t at = r * a.width + begin;
+    if (!few_) kernels::convert(a.w + at, a.x + at, count);
   }
 }
 
@@ -183,7 +199,8 @@ void Walk<W, X>::project(Member& member, const Lane& lane, int64_t i) const {
   const Range columns = member.share(qkv_width_, whole ? D_ : 8);
   const auto part = [&](const W* matrix, int64_t begin, int64_t end) {  // the columns that this matrix makes
     const Range own{std::max(columns.begin, begin) - begin, std::min(columns.end, end) - begin};
-    if (own.size() > 0) linear(lane.h, matrix, f_.work.qkv.data() + begin, qkv_width_, n_, own);
+    const Activations<W, X> all = projected();
+    if (own.size() > 0) linear<W, X>(lane.h, matrix, {all.x + begin, all.w + begin, all.width}, n_, own);
   };
   part(w.c_q, 0, H_ * D_);
   part(w.c_k, H_ * D_, (H_ + G_) * D_);
@@ -207,16 +224,20 @@ void Walk<W, X>::finish_heads(const Lane& lane, int64_t i, Range heads) const {
     const X *cos = f_.weights.cos.data() + position * (D_ / 2), *sin = f_.weights.sin.data() + position * (D_ / 2);
     for (int64_t u = heads.begin; u < heads.end; ++u) {
       X* head = f_.work.qkv.data() + r * qkv_width_ + u * D_;
-      const int64_t kv_head = u < H_ ? -1 : (u - H_) % G_;
+      widen(projected(), r, u * D_, D_);
+      const int64_t kv_head = (u - H_) % G_;  // of keys and values
       const bool value = u >= H_ + G_;
       if (value) {
         add_value_embedding(lane, i, r, kv_head, head);
       } else {
         kernels::rotate_norm(head, cos, sin, head, D_, eps_, static_cast<X>(u < H_ ? plan.q_scale : plan.k_scale));
       }
-      if (kv_head >= 0 && t < row.length)
+      if (u < H_) {
+        narrow(projected(), r, u * D_, D_);
+      } else if (t < row.length) {
         kernels::convert(head, slot(value ? f_.kv.values : f_.kv.keys, i, row.cache_row, kv_head, row.write_at + t),
                          D_);
+      }
     }
   }
 }
@@ -232,39 +253,56 @@ void Walk<W, X>::add_value_embedding(const Lane& lane, int64_t i, int64_t r, int
   kernels::axpby(share, lane.scratch, X{1}, value, value, D_);
 }
 
-// y (n, H·D), the heads' outputs. Members take turns at tiles of queries: later ones see more keys.
+// The slots that token t of row b sees.
+template <typename W, typename X>
+Range Walk<W, X>::seen_by(const LayerPlan& plan, int64_t b, int64_t t) const {
+  const RowPlan& row = f_.plan.rows[b];
+  if (t >= row.length) return {};  // padding
+  const int64_t s = row.write_at + t;
+  const Range seen{std::max(plan.key_begin[b], s - plan.window), std::min(plan.key_end[b], s + plan.diagonal + 1)};
+  return seen.begin < seen.end ? seen : Range{};
+}
+
+// y (n, H·D), the heads' outputs. Members take turns at what there is to do: later queries see more keys.
 template <typename W, typename X>
 void Walk<W, X>::attend(Member& member, const Lane& lane, int64_t i) const {
   int64_t unit = 0;
   const auto mine = [&] { return unit++ % member.size() == member.index(); };
+  const bool one_by_one = few_ || f_.plan.layers[i].key_block > 0;  // by our own kernel
   if (T_ == 1) {
     for (int64_t b = 0; b < B_; ++b)
       for (const HeadRun& run : f_.work.runs)
-        if (mine()) attend_tile(lane, i, b, run, 0, 1);
-  } else {
+        if (mine()) attend_few(lane, i, b, run, 0, 1);
+  } else if (one_by_one) {
     for (int64_t first = 0; first < T_; first += kQueries)
       for (int64_t b = 0; b < B_; ++b)
         for (int64_t h = 0; h < H_; ++h)
-          if (mine()) attend_tile(lane, i, b, {h, 1, f_.plan.kv_head[h]}, first, std::min(kQueries, T_ - first));
+          if (mine()) attend_few(lane, i, b, {h, 1, f_.plan.kv_head[h]}, first, std::min(kQueries, T_ - first));
+  } else {
+    const int64_t parts = std::min<int64_t>(member.size(), H_);
+    for (int64_t first = 0; first < T_; first += kTile)
+      for (int64_t b = 0; b < B_; ++b)
+        for (int64_t part = 0; part < parts; ++part)
+          if (mine())
+            attend_many(i, b, {H_ * part / parts, H_ * (part + 1) / parts}, first, std::min(kTile, T_ - first));
   }
   member.barrier();
+  if (f_.tap == nullptr) return;
+  if (!one_by_one && T_ > 1 && member.index() == 0)
+    for (int64_t r = 0; r < n_; ++r) widen(attended(), r, 0, H_ * D_);
   show(member, Stage::attention, i, f_.work.y.data(), {B_, H_, T_, D_}, {T_ * H_ * D_, D_, H_ * D_, 1});
 }
 
 // Tokens [first, first + count) of one row for one run of heads; more than one token only for a run of one.
 template <typename W, typename X>
-void Walk<W, X>::attend_tile(const Lane& lane, int64_t i, int64_t b, const HeadRun& run, int64_t first,
-                             int64_t count) const {
+void Walk<W, X>::attend_few(const Lane& lane, int64_t i, int64_t b, const HeadRun& run, int64_t first,
+                            int64_t count) const {
   const LayerPlan& plan = f_.plan.layers[i];
   const RowPlan& row = f_.plan.rows[b];
   Range seen[kQueries];
   const int64_t queries = run.count * count, width = H_ * D_, at = b * T_ + first;
-  for (int64_t q = 0; q < queries; ++q) {
-    const int64_t t = first + (count > 1 ? q : 0), s = row.write_at + t;
-    seen[q] = {std::max(plan.key_begin[b], s - plan.window), std::min(plan.key_end[b], s + plan.diagonal + 1)};
-    if (t >= row.length || seen[q].end < seen[q].begin) seen[q] = {0, 0};  // padding
-  }
-  kernels::Attention<W, X> a{
+  for (int64_t q = 0; q < queries; ++q) seen[q] = seen_by(plan, b, first + (count > 1 ? q : 0));
+  const kernels::Attention<W, X> a{
       .q = f_.work.qkv.data() + at * qkv_width_ + run.first * D_,
       .q_stride = count > 1 ? qkv_width_ : D_,
       .k = slot(f_.kv.keys, i, row.cache_row, run.kv_head, 0),
@@ -284,6 +322,48 @@ void Walk<W, X>::attend_tile(const Lane& lane, int64_t i, int64_t b, const HeadR
     kernels::attend(a);
   }
   for (int64_t t = first; t < first + count; ++t) narrow(attended(), b * T_ + t, run.first * D_, run.count * D_);
+}
+
+// Tokens [first, first + count) of one row for some heads: one call for heads that read one kv head, or one each in order.
+template <typename W, typename X>
+void Walk<W, X>::attend_many(int64_t i, int64_t b, Range heads, int64_t first, int64_t count) const {
+  const LayerPlan& plan = f_.plan.layers[i];
+  const RowPlan& row = f_.plan.rows[b];
+  const std::vector<int64_t>& kv_head = f_.plan.kv_head;
+  Range seen[kTile], all{std::numeric_limits<int64_t>::max(), 0};
+  for (int64_t t = 0; t < count; ++t) {
+    seen[t] = seen_by(plan, b, first + t);
+    if (seen[t].size() > 0) all = {std::min(all.begin, seen[t].begin), std::max(all.end, seen[t].end)};
+  }
+  const int64_t at = b * T_ + first, width = H_ * D_;
+  for (int64_t h = heads.begin, next; h < heads.end; h = next) {
+    next = h + 1;
+    const int64_t step = next < heads.end ? kv_head[next] - kv_head[h] : 0;
+    const bool regular = step == 0 || step == 1;
+    while (regular && next < heads.end && kv_head[next] - kv_head[next - 1] == step) ++next;
+    W* out = attended().w + at * width + h * D_;
+    if (all.begin >= all.end) {  // nobody sees anything
+      for (int64_t t = 0; t < count; ++t) std::fill_n(out + t * width, (next - h) * D_, W{});
+      continue;
+    }
+    native::attend(AttentionTile<W>{
+        .q = projected().w + at * qkv_width_ + h * D_,
+        .q_stride = qkv_width_,
+        .k = slot(f_.kv.keys, i, row.cache_row, kv_head[h], 0),
+        .v = slot(f_.kv.values, i, row.cache_row, kv_head[h], 0),
+        .kv_head_stride = step * f_.kv.head,
+        .slot_stride = f_.kv.slot,
+        .out = out,
+        .out_stride = width,
+        .seen = seen,
+        .begin = all.begin,
+        .end = all.end,
+        .heads = next - h,
+        .count = count,
+        .dim = D_,
+        .scale = plan.attention_scale,
+    });
+  }
 }
 
 // The last block first; each adds its share to what the blocks behind it made.
@@ -321,11 +401,15 @@ void Walk<W, X>::attend_by_blocks(kernels::Attention<W, X> a, int64_t block, X* 
 // x += a wᵀ
 template <typename W, typename X>
 void Walk<W, X>::update(Member& member, const Lane& lane, const Activations<W, X>& a, const W* w) const {
-  X* sums = f_.work.update.data();
-  linear(a, w, sums, C_, n_, member.share(C_, 8));
+  const Activations<W, X> sums = activations(f_.work.sums.data(), f_.work.sums_narrow, C_);
+  linear(a, w, sums, n_, member.share(C_, 8));
   member.barrier();
-  const int64_t at = lane.rows.begin * C_;
-  kernels::axpby(X{1}, lane.x + at, X{1}, sums + at, lane.x + at, lane.rows.size() * C_);
+  const int64_t at = lane.rows.begin * C_, count = lane.rows.size() * C_;
+  if (few_) {
+    kernels::add(sums.x + at, lane.x + at, count);
+  } else {
+    kernels::add(sums.w + at, lane.x + at, count);
+  }
 }
 
 // hidden = relu(h c_fcᵀ)²
@@ -333,11 +417,14 @@ template <typename W, typename X>
 void Walk<W, X>::expand(Member& member, const Lane& lane, const Layer<W, X>& layer) const {
   const Range columns = member.share(I_, 8);
   const Activations<W, X> hidden = this->hidden();
-  linear(lane.h, layer.c_fc, hidden.x, I_, n_, columns);
+  linear(lane.h, layer.c_fc, hidden, n_, columns);
   for (int64_t r = 0; r < n_; ++r) {
-    X* own = hidden.x + r * I_ + columns.begin;
-    kernels::relu_squared(own, own, columns.size());
-    narrow(hidden, r, columns.begin, columns.size());
+    const int64_t at = r * I_ + columns.begin;
+    if (few_) {
+      kernels::relu_squared(hidden.x + at, hidden.x + at, columns.size());
+    } else {
+      kernels::relu_squared(hidden.w + at, hidden.w + at, columns.size());
+    }
   }
   member.barrier();
 }
@@ -349,25 +436,22 @@ void Walk<W, X>::head(Member& member, const Lane& lane) const {
     const int64_t at = lane.rows.begin * C_;
     kernels::axpby(X{1}, lane.x + at, -f_.weights.backout_lambda, lane.middle + at, lane.x + at, lane.rows.size() * C_);
   }
-  int64_t rows = n_;
-  if (f_.at == LogitsAt::all) {
-    norm(lane);
-  } else {
-    rows = B_;
-    for (int64_t b = 0; b < B_; ++b) {
-      const int64_t r = b * T_ + f_.plan.rows[b].length - 1;
-      if (r < lane.rows.begin || r >= lane.rows.end) continue;
-      kernels::rms_norm(lane.x + r * C_, lane.h.x + b * C_, C_, eps_);
-      narrow(lane.h, b, 0, C_);
-    }
+  const bool all = f_.at == LogitsAt::all;
+  const int64_t rows = all ? n_ : B_;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t r = all ? i : i * T_ + f_.plan.rows[i].length - 1;
+    if (r < lane.rows.begin || r >= lane.rows.end) continue;
+    kernels::rms_norm(lane.x + r * C_, lane.h.x + i * C_, C_, eps_);
+    narrow(lane.h, i, 0, C_);
   }
   publish(member);
   const Range columns = member.share(V_, 16);
-  linear(lane.h, f_.weights.lm_head, f_.logits, V_, rows, columns);
-  if (c.softcap == 0) return;
+  const Activations<W, X> logits = activations(f_.logits, f_.work.logits_narrow, V_);
+  linear(lane.h, f_.weights.lm_head, logits, rows, columns);
   for (int64_t r = 0; r < rows; ++r) {
     X* own = f_.logits + r * V_ + columns.begin;
-    kernels::softcap(own, own, columns.size(), static_cast<X>(c.softcap));
+    if (rows > kFewRows) widen(logits, r, columns.begin, columns.size());
+    if (c.softcap > 0) kernels::softcap(own, own, columns.size(), static_cast<X>(c.softcap));
   }
 }
 

@@ -47,7 +47,8 @@ class Walk {
   void operator()(kernels::Member& member) const;
 
  private:
-  static constexpr int64_t kQueries = 64;  // that attention takes at once
+  static constexpr int64_t kQueries = 64;  // that our own attention takes at once
+  static constexpr int64_t kTile = 128;    // that LibTorch's does
 
   // A member's place in the residual stream: arrays of (n, C), of which it keeps `rows`.
   struct Lane {
@@ -72,7 +73,9 @@ class Walk {
   void finish_heads(const Lane& lane, int64_t layer, kernels::Range heads) const;
   void add_value_embedding(const Lane& lane, int64_t layer, int64_t row, int64_t kv_head, X* value) const;
   void attend(kernels::Member& member, const Lane& lane, int64_t layer) const;
-  void attend_tile(const Lane& lane, int64_t layer, int64_t b, const HeadRun& run, int64_t first, int64_t count) const;
+  kernels::Range seen_by(const LayerPlan& plan, int64_t b, int64_t t) const;
+  void attend_few(const Lane& lane, int64_t layer, int64_t b, const HeadRun& run, int64_t first, int64_t count) const;
+  void attend_many(int64_t layer, int64_t b, kernels::Range heads, int64_t first, int64_t count) const;
   void attend_by_blocks(kernels::Attention<W, X> a, int64_t block, X* scratch) const;
   void update(kernels::Member& member, const Lane& lane, const Activations<W, X>& a, const W* w) const;
   void expand(kernels::Member& member, const Lane& lane, const Layer<W, X>& layer) const;
@@ -80,18 +83,16 @@ class Walk {
 
   X gate(const W* w, const X* x, int64_t channels, X scale) const;
   void narrow(const Activations<W, X>& a, int64_t row, int64_t begin, int64_t count) const;
-  W* narrowed(X* x, const Buffer<W>& buffer) const {
+  void widen(const Activations<W, X>& a, int64_t row, int64_t begin, int64_t count) const;
+  Activations<W, X> activations(X* x, const Buffer<W>& narrow, int64_t width) const {
     if constexpr (std::is_same_v<W, X>)
-      return x;
+      return {x, x, width};
     else
-      return buffer.data();
+      return {x, narrow.data(), width};
   }
-  Activations<W, X> attended() const {  // (n, H·D)
-    return {f_.work.y.data(), narrowed(f_.work.y.data(), f_.work.y_narrowed), H_ * D_};
-  }
-  Activations<W, X> hidden() const {  // (n, I)
-    return {f_.work.hidden.data(), narrowed(f_.work.hidden.data(), f_.work.hidden_narrowed), I_};
-  }
+  Activations<W, X> projected() const { return activations(f_.work.qkv.data(), f_.work.qkv_narrow, qkv_width_); }
+  Activations<W, X> attended() const { return activations(f_.work.y.data(), f_.work.y_narrow, H_ * D_); }
+  Activations<W, X> hidden() const { return activations(f_.work.hidden.data(), f_.work.hidden_narrow, I_); }
   W* slot(void* base, int64_t layer, int64_t cache_row, int64_t kv_head, int64_t slot) const {
     return static_cast<W*>(base) + layer * f_.kv.layer + cache_row * f_.kv.row + kv_head * f_.kv.head +
            slot * f_.kv.slot;

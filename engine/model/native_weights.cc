@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/kernels/bfloat16.h"
+#include "engine/model/native_types.h"
 
 namespace kvproof::native {
 namespace {
@@ -24,7 +25,7 @@ const W* matrix(const at::Tensor& weight) {
 
 template <typename X>
 std::vector<X> copied(const at::Tensor& rotary) {
-  const at::Tensor wide = rotary.to(c10::CppTypeToScalarType<X>::value).contiguous();
+  const at::Tensor wide = rotary.to(scalar_type<X>()).contiguous();
   const auto* begin = wide.const_data_ptr<X>();
   return {begin, begin + wide.numel()};
 }

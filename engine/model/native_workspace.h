@@ -36,11 +36,10 @@ struct HeadRun {
 
 template <typename W, typename X>
 struct Workspace {
-  Buffer<X> qkv, y, hidden, update;       // (n, ·) each, of all members together
-  Buffer<W> y_narrowed, hidden_narrowed;  // see Activations
-  Buffer<X> x, x0, middle, h;             // (n, C): one for each member where rows are few, else one for all
-  Buffer<W> h_narrowed;
-  Buffer<X> scratch;       // some for each member
+  Buffer<X> x, x0, middle, h;      // (n, C): one for each member where rows are few, else one for all
+  Buffer<X> qkv, y, hidden, sums;  // (n, ·) each, of all members together
+  Buffer<W> h_narrow, qkv_narrow, y_narrow, hidden_narrow, sums_narrow, logits_narrow;  // of many rows: see Activations
+  Buffer<X> scratch;                                                                    // some for each member
   Buffer<W> keys, values;  // of a forward without a cache: (B, G, T, D)
   std::vector<HeadRun> runs;
 };
