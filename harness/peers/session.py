@@ -111,27 +111,33 @@ def launch(engines, cells, rounds, logs, launch_number):
     rounds  cell → how many; logs: a folder for what engines print
     yields  (cell, what play() returned, with each engine's share of CPU time while idle up to then, and others_cpu)
     """
-    needed = {cell.role for cell in cells}
     room = max(cell.depth + cell.tokens + cell.steps for cell in cells)
+    players = {}  # number of the engine → its player
     with ExitStack() as stack:
-        players = []
-        for number, engine in enumerate(engines):
-            if not needed & set(engine.roles):
-                continue
+        for cell in cells:
+            take_places(players, engines, cell.role, room, logs, stack)
+            playing = [players[number] for number in sorted(players)]
+            if cell.rows > 1:
+                for player in playing:
+                    player.drop()
+            others = OthersClock([player.connection.idle for player in playing])
+            others.begin()
+            result = play(playing, cell, rounds(cell), f"{cell.id} {launch_number}")
+            result["others_cpu"] = others.share()
+            for player in playing:
+                result["engines"][player.engine.key]["idle_cpu"] = player.connection.idle.share()
+            result["hello"] = {player.engine.key: player.introduction() for player in playing}
+            yield cell, result
+
+
+def take_places(players, engines, role, room, logs, stack):
+    """Ends the players that have no part in the role, and starts the engines that have one and do not run yet: all of a d20's
+    together would take what memory there is."""
+    for number in [number for number, player in players.items() if role not in player.engine.roles]:
+        players.pop(number).connection.close()
+    for number, engine in enumerate(engines):
+        if role in engine.roles and number not in players:
             connection = Connection(engine.key, [str(word) for word in engine.command], engine.environment, logs / f"{number}.log")
             stack.callback(connection.close)
             connection.start()
-            players.append(Player(engine, connection, room))
-        others = OthersClock([player.connection.idle for player in players])
-        for cell in cells:
-            playing = [player for player in players if cell.role in player.engine.roles]
-            for player in players:
-                if player not in playing or cell.rows > 1:
-                    player.drop()
-            others.begin()
-            result = play(playing, cell, rounds(cell), f"{cell.id} {launch_number}")
-            for player in playing:
-                result["engines"][player.engine.key]["idle_cpu"] = player.connection.idle.share()
-            result["others_cpu"] = others.share()
-            result["hello"] = {player.engine.key: player.introduction() for player in playing}
-            yield cell, result
+            players[number] = Player(engine, connection, room)

@@ -114,8 +114,8 @@ class Launch(unittest.TestCase):
         shares = {key: found["idle_cpu"] for key, found in result["engines"].items()}
         if None in shares.values():
             self.skipTest("no /proc/PID/task/*/schedstat here")
-        self.assertLess(shares["kvproof"], 0.1)
-        self.assertGreater(shares["spins"], 0.2)
+        self.assertLess(shares["kvproof"], 0.02)  # seen 0.001 and less
+        self.assertGreater(shares["spins"], 0.05)  # seen 0.9 on a quiet machine, 0.3 on a busy one
 
 
 class Turns(unittest.TestCase):
@@ -175,12 +175,16 @@ class Others(unittest.TestCase):
         if clocks.busy_seconds() is None:
             self.skipTest("no /proc/stat here")
         with subprocess.Popen(spin) as process:
-            stranger, known = clocks.OthersClock([]), clocks.OthersClock([clocks.IdleClock(process.pid)])
+            engine = clocks.IdleClock(process.pid)
+            stranger, known = clocks.OthersClock([]), clocks.OthersClock([engine])
+            before, begin = engine.cpu(), time.perf_counter()
             stranger.begin(), known.begin()
-            time.sleep(0.5)
-            shares = stranger.share(), known.share()
+            while engine.cpu() - before < 0.4e9 and time.perf_counter() - begin < 30:  # however little a busy machine leaves it
+                time.sleep(0.05)
+            shares, seconds = (stranger.share(), known.share()), time.perf_counter() - begin
             process.kill()
-        self.assertGreater(shares[0] - shares[1], 0.3)  # other tests may run beside this one, for both alike; seen 0.9 and more
+        # What else runs counts for both alike. Of the 0.4 s the kernel's ticks may miss some.
+        self.assertGreater((shares[0] - shares[1]) * seconds, 0.3)
 
     def test_time_that_is_idle_or_waits_for_disks_is_not_busy(self):
         with tempfile.NamedTemporaryFile("w", suffix="stat") as file:
