@@ -13,6 +13,7 @@
 #include "harness/measure/grouping.h"
 #include "harness/measure/metrics.h"
 #include "harness/measure/repetitions.h"
+#include "harness/measure/run_peaks.h"
 #include "harness/measure/threads.h"
 #include "harness/measure/verification.h"
 #include "harness/subject/subject.h"
@@ -101,6 +102,13 @@ PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& con
 
 namespace {
 
+/// Measuring the peaks before and after a group's cases.
+double peaks_s(const LoadedConfig& config, const CaseGroup& group, const GroupEngine& engine, const SubjectInfo& info) {
+  const auto wants = [&](std::size_t index) { return config.cases[index].run.peaks; };
+  const bool any = std::any_of(group.cases.begin(), group.cases.end(), wants);
+  return any && engine.knows_costs() && why_no_peaks(info).empty() ? 2 * kPeaksSeconds : 0;
+}
+
 /// The verified cases share the verification of their group by the time that each takes to measure.
 void add_verification(const LoadedConfig& config, const CaseGroup& group, const SubjectInfo& info,
                       std::vector<PlannedCase>& planned) {
@@ -137,7 +145,7 @@ std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
       Subject& subject = engine->subject(LogitsAt::last);
       const SubjectInfo info = subject.info();
       ForwardRate rate = calibrate(subject, engine->config(), probe);
-      rate.load_s = load_s;  // the group's first case pays for it
+      rate.load_s = load_s + peaks_s(config, group, *engine, info);  // the group's first case pays for it
       for (const std::size_t index : group.cases) {
         const Case& cell = config.cases[index];
         const Prompt prompt =

@@ -18,7 +18,7 @@ struct PlannedCase {
   int64_t prompt_tokens = 0, max_tokens = 0, rows = 0;
   int64_t naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
   double measured_s = 0;                                        // cold calls, warm-up, repetitions
-  double estimated_s = 0;  // these, loading, the comparison of its tokens, and its share of the group's verification
+  double estimated_s = 0;  // these, loading, peaks, the comparison of its tokens, its share of the group's verification
 };
 
 /// Opens every checkpoint, makes every prompt into tokens, checks that it fits, and times a few forwards of each model.

@@ -12,8 +12,11 @@
 
 namespace kvproof {
 
+/// What measuring one request takes, about.
+inline constexpr double kPeaksSeconds = 1;
+
 /// What a model's cases are held against: reading in cache, out of it, and as many bytes as a decode step reads of the
-/// weights; multiplying a square and the MLP's products over a prompt. Half a second to a second.
+/// weights; multiplying a square and the MLP's products over a prompt. cost: kPeaksSeconds, to measure
 PeakRequest peak_request(const MachineFacts& facts, const Fact<int64_t>& free_memory, const SubjectInfo& info,
                          const GptConfig& config, const ElementBytes& bytes);
 

@@ -44,6 +44,10 @@ TEST_CASE("run writes a record below the current folder, prints its table, and r
     CHECK(each["agreement"]["verdict"] == "AGREE");
     CHECK(each["verification"] == Json{{"verdict", "PASS"}, {"index", 0}});
   }
+  REQUIRE(record["machine"]["peaks"].size() == 1);
+  CHECK(record["machine"]["peaks"][0]["read"].size() == 3);
+  CHECK_THAT(run.out, Catch::Matchers::Contains("\n  peaks    1 thread, float32: reads in cache "));
+  CHECK(record["cases"][0]["paths"]["engine"]["utilization"]["decode"]["mbu"]["median"] > 0.0);
   REQUIRE(record["verifications"].size() == 1);
   CHECK_THAT(run.out, Catch::Matchers::Contains("  verification  PASS  tiny float32: "));
   CHECK(record["cases"][0]["paths"]["engine"]["token_forwards"] == 6 + 4);
@@ -58,7 +62,7 @@ TEST_CASE("run in JSON is the record and nothing else, and --out and --set are o
   const TempDir temp;
   write_file_of(temp / "tiny.yaml", kTinyConfig);
   const auto run = run_kvproof({"run", temp / "tiny.yaml", "--format", "json", "--out", temp / "deep/record.json",
-                                "--set", "sampler.max_tokens=2", "--set", "run.verify=off"});
+                                "--set", "sampler.max_tokens=2", "--set", "run.verify=off", "--set", "run.peaks=off"});
   CAPTURE(run.err);
   REQUIRE(run.code == 0);
   const auto record = run.json();
@@ -66,6 +70,7 @@ TEST_CASE("run in JSON is the record and nothing else, and --out and --set are o
   CHECK(record["cases"][0]["shape"]["N"] == 2);
   CHECK(record["cases"][0]["verification"]["verdict"] == "OFF");
   CHECK(record["verifications"].empty());
+  CHECK(record["machine"]["peaks"].empty());
   CHECK(record["command"][1] == "run");
   const auto report = run_kvproof({"report", temp / "deep/record.json", "--format", "json"});
   CHECK(report.json() == record);

@@ -257,7 +257,7 @@ TEST_CASE("a checkpoint that cannot tell its softcap gives a warning with the re
 TEST_CASE("a plan lists shapes and exact work, and an estimate that grows with it") {
   const LoadedConfig config =
       load_text(config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
-                            "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1}"));
+                            "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1, peaks: off}"));
   const auto planned = plan_config(config);
   REQUIRE(planned.size() == 2);
   CHECK(planned[0].id == "tiny/short");
@@ -268,6 +268,19 @@ TEST_CASE("a plan lists shapes and exact work, and an estimate that grows with i
   CHECK(planned[0].estimated_s > 0);
   CHECK(planned[1].prompt_tokens == 200);
   CHECK(planned[1].estimated_s > planned[0].estimated_s);
+}
+
+TEST_CASE("a plan counts the time that the machine's peaks take, once for a group") {
+  const auto seconds = [](const std::string& peaks) {
+    const auto planned = plan_config(load_text(
+        config_text(kTiny, "{name: a, tokens: [1]}, {name: b, tokens: [2]}",
+                    "sampler: {max_tokens: 1}\nrun: {repetitions: 1, threads: 1, verify: off, peaks: " + peaks + "}")));
+    return std::pair(planned[0].estimated_s, planned[1].estimated_s);
+  };
+  const auto on = seconds("on"), off = seconds("off");
+  CHECK(on.first > 2);
+  CHECK(on.second < 1);
+  CHECK(off.first < 2);
 }
 
 TEST_CASE("a plan estimates by rates: so many steps, so many FLOPs beyond them") {
