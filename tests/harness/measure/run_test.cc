@@ -255,9 +255,9 @@ TEST_CASE("a checkpoint that cannot tell its softcap gives a warning with the re
 }
 
 TEST_CASE("a plan lists shapes and exact work, and an estimate that grows with it") {
-  const LoadedConfig config =
-      load_text(config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
-                            "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1, peaks: off}"));
+  const LoadedConfig config = load_text(
+      config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
+                  "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1, peaks: off}"));
   const auto planned = plan_config(config);
   REQUIRE(planned.size() == 2);
   CHECK(planned[0].id == "tiny/short");
