@@ -37,7 +37,7 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
        "run, naive, sweep)"},
       {"in a section", kTop + "run:\n  Threads: 5\n",
        "bad.yaml:4:3: run.Threads: unknown key, did you mean \"threads\"? (known: backend, dtype, device, threads, "
-       "repetitions, verify, peaks)"},
+       "pin, repetitions, verify, peaks)"},
       {"dashes for underscores", kTop + "sampler: {num-samples: 2}\n",
        "bad.yaml:3:11: sampler.num-samples: unknown key, did you mean \"num_samples\"? (known: temperature, top_k, "
        "seed, "
@@ -56,14 +56,15 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
       {"in a prompt's own section", kCheckpoint + "prompts: [{text: a, run: {dtyp: auto}}]\n",
        "bad.yaml:2:27: prompts.0.run.dtyp: unknown key, did you mean \"dtype\"? (known: backend, dtype, device, "
        "threads, "
-       "repetitions, verify, peaks)"},
+       "pin, repetitions, verify, peaks)"},
       {"in a synthetic prompt", kCheckpoint + "prompts: [{synthetic: {len: 4}}]\n",
        "bad.yaml:2:24: prompts.0.synthetic.len: unknown key (known: length, seed)"},
       {"of a sweep", kTop + "sweep: {dtype: [float32]}\n",
        "bad.yaml:3:9: sweep.dtype: unknown key, did you mean \"run.dtype\"? (known: sampler.temperature, "
        "sampler.top_k, "
        "sampler.seed, sampler.max_tokens, sampler.num_samples, sampler.stop, sampler.mode, sampler.tools, run.backend, "
-       "run.dtype, run.device, run.threads, run.repetitions, run.verify, run.peaks, naive.logits, prompt.length, zip)"},
+       "run.dtype, run.device, run.threads, run.pin, run.repetitions, run.verify, run.peaks, naive.logits, "
+       "prompt.length, zip)"},
   });
 }
 

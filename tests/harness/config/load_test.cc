@@ -196,7 +196,7 @@ TEST_CASE("the resolved config holds every decision and no folder of the machine
       R"("prompts":[{"name":"p","file":"../texts/a.txt",)"
       R"("sampler":{"temperature":0.8,"top_k":5,"seed":42,"max_tokens":64,"num_samples":1,"stop":"auto","mode":"per_row",)"
       R"("tools":true},)"
-      R"("run":{"backend":"auto","device":"auto","threads":null,"repetitions":null,"verify":"quick","peaks":true},)"
+      R"("run":{"backend":"auto","device":"auto","threads":null,"pin":false,"repetitions":null,"verify":"quick","peaks":true},)"
       R"("naive":{"logits":"all"}}],)"
       R"("sweep":[[{"run.dtype":"float32"},{"run.dtype":"float64"}]]})");
 }
