@@ -22,6 +22,10 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
 
+  /// Lets go of the whole pages within these bytes where they belong to the mapping of a file: they count as this process's
+  /// no longer, and are read again when they are touched. What was written into them is lost. Other memory stays as it is.
+  static void release(const void* begin, size_t bytes);
+
   std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
 
  private:

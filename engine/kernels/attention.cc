@@ -40,6 +40,8 @@ HWY_INLINE hn::Vec<D> load_values(D d, const Bfloat16* p) {
 }
 
 // scores[m][j] = q[m] · k[j] * scale for `count` keys from k on; the rest of the block becomes -inf.
+//
+// Memory is read row by row, but in pieces too short for the hardware to foresee: the keys of the next tile are prefetched.
 template <int M, typename KV, typename X>
 HWY_INLINE void score(const Attention<KV, X>& a, int64_t query, const KV* k, int64_t count, X (&scores)[M][kBlock]) {
   const hn::ScalableTag<X> d;
@@ -49,7 +51,9 @@ HWY_INLINE void score(const Attention<KV, X>& a, int64_t query, const KV* k, int
   const auto tile = [&](auto keys) HWY_ATTR {
     constexpr int R = decltype(keys)::value;
     X sums[M][R];
-    dot_tile<R, M>(d, k + j * a.k_stride, a.k_stride, q, a.q_stride, a.dim, k, 0, sums);
+    const int64_t ahead = HWY_MIN(int64_t{R}, count - j - R);
+    dot_tile<R, M>(d, k + j * a.k_stride, a.k_stride, q, a.q_stride, a.dim, k + (j + R) * a.k_stride,
+                   static_cast<int>(HWY_MAX(ahead, 0)), sums);
     for (int m = 0; m < M; ++m)
       for (int r = 0; r < R; ++r) scores[m][j + r] = sums[m][r] * a.scale;
   };
@@ -91,7 +95,11 @@ HWY_INLINE void add_values(D d, const Attention<KV, X>& a, int64_t query, const 
   V acc[M][C];
   for (int m = 0; m < M; ++m)
     for (int c = 0; c < C; ++c) acc[m][c] = hn::Zero(d);
+  constexpr int64_t kAhead = 8;  // rows of values; the first pass over them fetches the rows whole
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(KV));
   for (int64_t j = 0; j < count; ++j) {
+    if (at == 0 && j + kAhead < count)
+      for (int64_t c = 0; c < a.dim; c += kLine) hwy::Prefetch(v + (j + kAhead) * a.v_stride + c);
     V values[C];
     for (int c = 0; c < C; ++c) values[c] = load_values(d, v + j * a.v_stride + at + c * lanes);
     for (int m = 0; m < M; ++m) {
@@ -112,9 +120,9 @@ template <int M, typename KV, typename X>
 HWY_INLINE void block(const Attention<KV, X>& a, int64_t query, int64_t slot, int64_t count, Running<X>* running) {
   HWY_ALIGN X scores[M][kBlock];
   X fade[M];
+  const KV* v = a.v + slot * a.v_stride;
   score<M>(a, query, a.k + slot * a.k_stride, count, scores);
   for (int m = 0; m < M; ++m) fade[m] = soften(scores[m], running[m]);
-  const KV* v = a.v + slot * a.v_stride;
   const hn::ScalableTag<X> d;
   const int64_t lanes = hn::Lanes(d);
   int64_t at = 0;

@@ -258,7 +258,7 @@ Tensor AtenModel::execute(const StepPlan& plan, const TokenBatch& tokens, KVCach
 std::unique_ptr<Model> make_aten_model(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device,
                                        bool convert_weights) {
   const GptConfig config(checkpoint.dims, checkpoint.architecture);
-  return std::make_unique<AtenModel>(config, load_weights(checkpoint, config, dtype, device, convert_weights),
+  return std::make_unique<AtenModel>(config, load_weights(checkpoint, config, dtype, device, convert_weights ? Matrices::converted : Matrices::as_stored),
                                      make_rotary_tables(config, dtype, device), dtype, device);
 }
 

@@ -93,8 +93,8 @@ class Model {
   std::shared_ptr<const CacheHook> cache_hook_;
 };
 
-/// Builds a model of a checkpoint. Weights already of the wanted dtype on the CPU stay mapped, others are converted once
-/// (see ModelOptions::convert_weights).
+/// Builds a model of a checkpoint. native copies the matrices into memory of its own; aten leaves those already of the wanted
+/// dtype mapped and converts others once (see ModelOptions::convert_weights).
 /// throws ArgumentError (options), CheckpointError
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const ModelOptions& options = {});
 

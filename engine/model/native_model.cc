@@ -103,7 +103,7 @@ at::Tensor NativeModel<W, X>::execute(const StepPlan& plan, const TokenBatch& to
 
 std::unique_ptr<Model> make_native_model(const Checkpoint& checkpoint, at::ScalarType dtype, bool pin) {
   const GptConfig config(checkpoint.dims, checkpoint.architecture);
-  GptWeights weights = load_weights(checkpoint, config, dtype, at::kCPU);
+  GptWeights weights = load_weights(checkpoint, config, dtype, at::kCPU, Matrices::own);
   switch (dtype) {
     case at::kFloat:
       return std::make_unique<NativeModel<float, float>>(config, std::move(weights), dtype, pin);

@@ -1,15 +1,34 @@
 #include "engine/model/weights.h"
 
+#include <ATen/Tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
+#include "engine/checkpoint/mapped_file.h"
+#include "engine/model/huge_pages.h"
+
 namespace kvproof {
 
+namespace {
+
+at::Tensor own_copy(const at::Tensor& stored, at::ScalarType dtype) {
+  at::Tensor copy = empty_in_huge_pages(stored.sizes(), dtype);
+  copy.copy_(stored);
+  const bool as_read = !stored.is_inference() && stored._version() == 0;  // nobody has written into it
+  if (as_read && stored.is_contiguous()) MappedFile::release(stored.const_data_ptr(), stored.nbytes());
+  return copy;
+}
+
+}  // namespace
+
 GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
-                        bool convert) {
+                        Matrices matrices) {
   const c10::InferenceMode guard;
   const auto table = [&](const std::string& name) { return checkpoint.tensors.at(name).to(device).contiguous(); };
-  const auto matrix = [&](const std::string& name) { return convert ? table(name).to(dtype) : table(name); };
+  const auto matrix = [&](const std::string& name) {
+    if (matrices == Matrices::own) return own_copy(checkpoint.tensors.at(name), dtype);
+    return matrices == Matrices::converted ? table(name).to(dtype) : table(name);
+  };
   const auto scalar = [&](const std::string& name, int64_t i) {
     return checkpoint.tensors.at(name).flatten()[i].item().toDouble();
   };

@@ -29,10 +29,14 @@ struct GptWeights {
   std::vector<LayerWeights> layers;
 };
 
+enum class Matrices {
+  as_stored,  // who uses them converts them
+  converted,  // once; those of the wanted dtype on the CPU stay where they are mapped
+  own,        // on the CPU: converted or copied into large pages; the checkpoint file's pages are let go of again
+};
+
 /// Embedding tables stay in the dtype they are stored in: a row is converted when it is looked up.
-/// convert  true: matrices already of this dtype on the CPU stay where they are mapped; others are converted once.
-///          false: they stay as they are stored too, and who uses them converts them
 GptWeights load_weights(const Checkpoint& checkpoint, const GptConfig& config, at::ScalarType dtype, at::Device device,
-                        bool convert = true);
+                        Matrices matrices);
 
 }  // namespace kvproof
