@@ -27,19 +27,19 @@ struct Ahead {
 
 // Columns [j, j + R) of rows [i, i + M).
 template <int R, int M, typename W, typename X>
-HWY_INLINE void tile(const Matmul<W, X>& t, int64_t i, int64_t j, Ahead<W> ahead, Into into) {
+HWY_INLINE void tile(const Matmul<W, X>& t, int64_t i, int64_t j, Ahead<W> ahead) {
   const hn::ScalableTag<X> d;
   X sums[M][R];
   dot_tile<R, M>(d, t.w + j * t.w_stride, t.w_stride, t.x + i * t.x_stride, t.x_stride, t.k, ahead.w, ahead.rows, sums);
   for (int m = 0; m < M; ++m) {
     X* y = t.y + (i + m) * t.y_stride + j;
-    for (int r = 0; r < R; ++r) y[r] = into == Into::add ? y[r] + sums[m][r] : sums[m][r];
+    for (int r = 0; r < R; ++r) y[r] = sums[m][r];
   }
 }
 
 // Columns [j, j + R) of all rows.
 template <int R, typename W, typename X>
-HWY_INLINE void strip(const Matmul<W, X>& t, int64_t j, int64_t end, Into into) {
+HWY_INLINE void strip(const Matmul<W, X>& t, int64_t j, int64_t end) {
   const int64_t tiles = (t.n + kInputRows - 1) / kInputRows;
   const int64_t next = j + R, stop = HWY_MIN(next + R, end);
   const int64_t share = (R + tiles - 1) / tiles;
@@ -48,32 +48,32 @@ HWY_INLINE void strip(const Matmul<W, X>& t, int64_t j, int64_t end, Into into) 
     const Ahead<W> ahead{t.w + (rows > 0 ? at : j) * t.w_stride, static_cast<int>(rows)};
     switch (t.n - i) {
       case 1:
-        tile<R, 1>(t, i, j, ahead, into);
+        tile<R, 1>(t, i, j, ahead);
         break;
       case 2:
-        tile<R, 2>(t, i, j, ahead, into);
+        tile<R, 2>(t, i, j, ahead);
         break;
       case 3:
-        tile<R, 3>(t, i, j, ahead, into);
+        tile<R, 3>(t, i, j, ahead);
         break;
       default:
-        tile<R, kInputRows>(t, i, j, ahead, into);
+        tile<R, kInputRows>(t, i, j, ahead);
     }
   }
 }
 
 template <typename W, typename X>
-void columns_of(const Matmul<W, X>& t, Range columns, Into into) {
+void columns_of(const Matmul<W, X>& t, Range columns) {
   int64_t j = columns.begin;
   if (t.n == 1)  // four rows: fewer, and each addition waits for the one before; more, and the streams are too many
-    for (; j + 4 <= columns.end; j += 4) strip<4>(t, j, columns.end, into);
-  for (; j + kWeightRows <= columns.end; j += kWeightRows) strip<kWeightRows>(t, j, columns.end, into);
-  for (; j < columns.end; ++j) strip<1>(t, j, columns.end, into);
+    for (; j + 4 <= columns.end; j += 4) strip<4>(t, j, columns.end);
+  for (; j + kWeightRows <= columns.end; j += kWeightRows) strip<kWeightRows>(t, j, columns.end);
+  for (; j < columns.end; ++j) strip<1>(t, j, columns.end);
 }
 
-void matmul_float(const Matmul<float, float>& t, Range columns, Into into) { columns_of(t, columns, into); }
-void matmul_bfloat16(const Matmul<Bfloat16, float>& t, Range columns, Into into) { columns_of(t, columns, into); }
-void matmul_double(const Matmul<double, double>& t, Range columns, Into into) { columns_of(t, columns, into); }
+void matmul_float(const Matmul<float, float>& t, Range columns) { columns_of(t, columns); }
+void matmul_bfloat16(const Matmul<Bfloat16, float>& t, Range columns) { columns_of(t, columns); }
+void matmul_double(const Matmul<double, double>& t, Range columns) { columns_of(t, columns); }
 
 }  // namespace kvproof::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -85,14 +85,14 @@ HWY_EXPORT(matmul_float);
 HWY_EXPORT(matmul_bfloat16);
 HWY_EXPORT(matmul_double);
 
-void matmul(const Matmul<float, float>& m, Range columns, Into into) {
-  HWY_DYNAMIC_DISPATCH(matmul_float)(m, columns, into);
+void matmul(const Matmul<float, float>& m, Range columns) {
+  HWY_DYNAMIC_DISPATCH(matmul_float)(m, columns);
 }
-void matmul(const Matmul<Bfloat16, float>& m, Range columns, Into into) {
-  HWY_DYNAMIC_DISPATCH(matmul_bfloat16)(m, columns, into);
+void matmul(const Matmul<Bfloat16, float>& m, Range columns) {
+  HWY_DYNAMIC_DISPATCH(matmul_bfloat16)(m, columns);
 }
-void matmul(const Matmul<double, double>& m, Range columns, Into into) {
-  HWY_DYNAMIC_DISPATCH(matmul_double)(m, columns, into);
+void matmul(const Matmul<double, double>& m, Range columns) {
+  HWY_DYNAMIC_DISPATCH(matmul_double)(m, columns);
 }
 
 }  // namespace kvproof::kernels

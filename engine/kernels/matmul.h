@@ -22,12 +22,6 @@ struct Matmul {
   int64_t k;  // K >= 1
 };
 
-/// What becomes of a sum.
-enum class Into {
-  store,  // y = x Wᵀ
-  add,    // y += x Wᵀ: a residual stream's update
-};
-
 /// Computes the columns [columns.begin, columns.end) of y, of the rows of W by the same numbers: what one member of a
 /// team does. Calls that share no column may run at the same time.
 ///
@@ -38,8 +32,8 @@ enum class Into {
 ///             order of summation depends on K and the CPU's vectors: a sum's bits are the same for any range of columns and
 ///             whatever rows stand beside it
 /// cost        n * K * columns multiply-adds, no allocation
-void matmul(const Matmul<float, float>& m, Range columns, Into into = Into::store);
-void matmul(const Matmul<Bfloat16, float>& m, Range columns, Into into = Into::store);
-void matmul(const Matmul<double, double>& m, Range columns, Into into = Into::store);
+void matmul(const Matmul<float, float>& m, Range columns);
+void matmul(const Matmul<Bfloat16, float>& m, Range columns);
+void matmul(const Matmul<double, double>& m, Range columns);
 
 }  // namespace kvproof::kernels

@@ -23,7 +23,8 @@ at::Tensor empty_in_huge_pages(at::IntArrayRef sizes, at::ScalarType dtype) {
 #if defined(__linux__)
   madvise(memory, whole, MADV_HUGEPAGE);  // a wish
 #endif
-  return at::from_blob(memory, sizes, [](void* data) { std::free(data); }, at::TensorOptions(dtype));
+  return at::from_blob(
+      memory, sizes, [](void* data) { std::free(data); }, at::TensorOptions(dtype));
 }
 
 }  // namespace kvproof

@@ -3,12 +3,17 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/sum.h>
 #include <caffe2/serialize/inline_container.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 
+#include "engine/checkpoint/mapped_file.h"
 #include "engine/checkpoint/pickle_writer.h"
 #include "engine/checkpoint/save_tensor.h"
 #include "tests/engine/checkpoint/support.h"
@@ -121,6 +126,36 @@ TEST_CASE("tensors are mapped, outlive the dict, and writing into one leaves the
   w.fill_(7);
   CHECK(floats(w) == std::vector<float>{7, 7, 7, 7});
   CHECK(read_bytes(file) == before);
+}
+
+TEST_CASE("pages of a mapped file that were let go of are read again; other memory stays", "[engine][state_dict]") {
+  const TempDir folder;
+  const auto file = folder / "model.pt";
+  save_state_dict({{"w", at::arange(1 << 20, at::kFloat)}}, file);
+  const at::Tensor w = load_state_dict(file)["w"];
+  const auto resident = [&] {  // of the mapping that holds w, in KiB, as the kernel counts it
+    std::ifstream maps("/proc/self/smaps");
+    const auto address = reinterpret_cast<uintptr_t>(w.const_data_ptr());
+    bool inside = false;
+    for (std::string line; std::getline(maps, line);) {
+      uintptr_t begin = 0, end = 0;
+      if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = begin <= address && address < end;
+      if (inside && line.rfind("Rss:", 0) == 0) return std::stol(line.substr(4));
+    }
+    return -1L;
+  };
+  REQUIRE(w.sum().item<double>() > 0);
+  const long before = resident();
+  MappedFile::release(w.const_data_ptr(), w.nbytes());
+  if (before >= 0) {  // Linux tells
+    CHECK(before >= 4096);
+    CHECK(resident() <= before - 4000);
+  }
+  CHECK(w[12345].item<float>() == 12345);
+
+  std::vector<float> own(1 << 20, 3);
+  MappedFile::release(own.data(), own.size() * sizeof(float));
+  CHECK(std::count(own.begin(), own.end(), 3.f) == 1 << 20);
 }
 
 TEST_CASE("a file zipped without alignment is read by copying", "[engine][state_dict]") {

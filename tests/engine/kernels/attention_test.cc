@@ -16,7 +16,7 @@ struct Problem {
   Attention<KV, X> args() {
     return {q.data(),   q.stride(), k.data(),     k.stride(),    v.data(),
             v.stride(), out.data(), out.stride(), ranges.data(), static_cast<int64_t>(ranges.size()),
-            D,          scale};
+            D,          scale,      nullptr};
   }
   // All of one query's weights at once.
   std::vector<long double> expected(int64_t i) const {
@@ -104,6 +104,34 @@ TEMPLATE_TEST_CASE("a chunk's tokens see what they would see alone, to the bit",
         together.see(worst);
         CHECK(worst.value() <= (sizeof(X) == 8 ? 2e-15 : 1.2e-6));  // worst seen 1.5e-15 and 9.5e-7
       }
+  });
+}
+
+TEMPLATE_TEST_CASE("parts of the slots, weighed by their lse, make the whole; a query that sees none gets zeros", "", float,
+                   Bfloat16, double) {
+  using X = std::conditional_t<std::is_same_v<TestType, double>, double, float>;
+  on_every_target([&] {
+    const std::vector<Range> all = {{0, 150}, {20, 90}, {10, 10}, {100, 150}}, first = {{0, 77}, {20, 77}, {10, 10}, {0, 0}},
+                             second = {{77, 150}, {77, 90}, {10, 10}, {100, 150}};
+    const auto attended = [&](const std::vector<Range>& ranges, std::vector<X>& lse) {
+      Problem<TestType, X> p(4, 150, 40, ranges);
+      Attention<TestType, X> a = p.args();
+      lse.resize(4);
+      a.lse = lse.data();
+      attend(a);
+      return p;
+    };
+    std::vector<X> whole_lse, first_lse, second_lse;
+    const auto whole = attended(all, whole_lse), left = attended(first, first_lse), right = attended(second, second_lse);
+    const double tolerance = sizeof(X) == 8 ? 1e-14 : 3e-6;
+    for (const int64_t i : {0, 1, 3}) {
+      const double a = std::exp(first_lse[i] - whole_lse[i]), b = std::exp(second_lse[i] - whole_lse[i]);
+      REQUIRE(std::abs(a + b - 1) <= tolerance);
+      for (int64_t c = 0; c < 40; ++c)
+        REQUIRE(std::abs(a * left.out.at(i, c) + b * right.out.at(i, c) - whole.out.at(i, c)) <= tolerance);
+    }
+    for (int64_t c = 0; c < 40; ++c) REQUIRE(whole.out.at(2, c) == 0);
+    REQUIRE(whole_lse[2] == -std::numeric_limits<X>::infinity());
   });
 }
 

@@ -92,17 +92,3 @@ TEST_CASE("only the range's columns are written, and only its weights are read")
       }
   });
 }
-
-TEMPLATE_TEST_CASE("a product can be added to what is there", "", float, Bfloat16, double) {
-  using X = std::conditional_t<std::is_same_v<TestType, double>, double, float>;
-  on_every_target([&] {
-    for (const int64_t n : {1, 2, 3, 6}) {
-      Problem<TestType, X> stored(n, 33, 13), added(n, 33, 13);
-      const Rows<X> before = added.y;
-      matmul(stored.args(), {0, 13});
-      matmul(added.args(), {0, 13}, Into::add);
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = 0; j < 13; ++j) REQUIRE(added.y.row(i)[j] == before.row(i)[j] + stored.y.row(i)[j]);
-    }
-  });
-}

@@ -133,6 +133,36 @@ TEMPLATE_TEST_CASE("gates, activations and the softcap are accurate to their typ
                     [](double x) { return 15 * std::tanh(x / 15); }) <= ulps<X>(3));  // worst seen 2.0
 }
 
+TEMPLATE_TEST_CASE("a row is added to another, widened where it is narrower", "", float, Bfloat16, double) {
+  using X = std::conditional_t<std::is_same_v<TestType, double>, double, float>;
+  on_every_target([&] {
+    for (const int64_t n : kLengths) {
+      const Rows<TestType> y(1, n, 15);
+      Rows<X> x(1, n, 16);
+      const Rows<X> before = x;
+      add(y.data(), x.data(), n);
+      for (int64_t i = 0; i < n; ++i) REQUIRE(x.row(0)[i] == static_cast<X>(before.row(0)[i] + static_cast<X>(y.at(0, i))));
+      REQUIRE(std::isnan(x.at(0, n)));
+    }
+  });
+}
+
+TEST_CASE("bfloat16 is squared above zero as float is, and rounded once") {
+  on_every_target([&] {
+    for (const int64_t n : kLengths) {
+      Rows<Bfloat16> x(1, n, 17);
+      x.row(0)[n / 2] = from_double<Bfloat16>(kNaN);
+      Rows<Bfloat16> y = x;
+      relu_squared(y.data(), y.data(), n);  // in place
+      for (int64_t i = 0; i < n; ++i) {
+        const float v = to_float(x.row(0)[i]);
+        if (std::isnan(v)) REQUIRE(std::isnan(y.at(0, i)));
+        else REQUIRE(y.row(0)[i].bits == to_bfloat16(v > 0 ? v * v : 0).bits);
+      }
+    }
+  });
+}
+
 TEST_CASE("sigmoid saturates without overflow") {
   on_every_target([&] {
     const double inf = std::numeric_limits<double>::infinity();
