@@ -12,7 +12,7 @@ help:
 	@echo 'make test            build everything and run the tests'
 	@echo 'make adapters        install what the adapters in harness/adapters need; LLAMACPP=1 compiles llama.cpp too'
 	@echo 'make test-consumers  tests against other people'\''s programs (as make adapters installs them)'
-	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one'
+	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one, in both backends'
 	@echo 'make prove-verify    300 quick verifications on fresh seeds: is there a false alarm? (resumable)'
 	@echo 'make bench           the microbenchmarks'
 	@echo 'make bench-peers     llama.cpp, transformers and nanochat beside this engine (hours; resumable; PEERS=--quick)'
@@ -42,6 +42,7 @@ test-consumers: build
 self-test: setup
 	@cmake --build build --target kvproof
 	@build/kvproof verify --self-test
+	@build/kvproof verify --self-test --backend aten
 
 prove-verify: setup
 	@cmake --build build --target kvproof
