@@ -93,8 +93,8 @@ at::Tensor NativeModel<W, X>::execute(const StepPlan& plan, const TokenBatch& to
   const KVCache::Storage kv = keys_and_values(plan, cache);
   at::Tensor logits = new_logits(plan, at);
   ThreadTeam& team = this->team();
-  const native::Walk<W, X> walk({config(), weights_, plan, tokens, kv, at, static_cast<X*>(logits.data_ptr()), work_,
-                                 team.size(), tap_or_null()});
+  const native::Walk<W, X> walk({config(), weights_, plan, tokens, kv, cache ? cache->capacity() : plan.length, at,
+                                 static_cast<X*>(logits.data_ptr()), work_, team.size(), tap_or_null()});
   team.run(walk);
   return logits;
 }

@@ -57,6 +57,7 @@ Walk<W, X>::Walk(const Forward<W, X>& forward) : f_(forward) {
       work.runs.push_back({h, 1, kv_head});
     }
   }
+  if (few_ && T_ == 1) work.parts.need(B_ * chunks() * H_ * (D_ + 1));
 }
 
 template <typename W, typename X>

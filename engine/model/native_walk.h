@@ -26,6 +26,7 @@ struct Forward {
   const StepPlan& plan;
   const TokenBatch& tokens;
   KVCache::Storage kv;  // of W, what the plan's slots are counted in
+  int64_t slots;        // that a row of it has
   LogitsAt at;
   X* logits;  // (B, V) or (n, V)
   Workspace<W, X>& work;
@@ -49,6 +50,7 @@ class Walk {
  private:
   static constexpr int64_t kQueries = 64;  // that our own attention takes at once
   static constexpr int64_t kTile = 128;    // that LibTorch's does
+  static constexpr int64_t kChunk = 256;   // of keys that members share out
 
   // A member's place in the residual stream: arrays of (n, C), of which it keeps `rows`.
   struct Lane {
@@ -74,6 +76,9 @@ class Walk {
   void add_value_embedding(const Lane& lane, int64_t layer, int64_t row, int64_t kv_head, X* value) const;
   void attend(kernels::Member& member, const Lane& lane, int64_t layer) const;
   kernels::Range seen_by(const LayerPlan& plan, int64_t b, int64_t t) const;
+  kernels::Attention<W, X> attention_of(const LayerPlan& plan, int64_t layer, int64_t b, const HeadRun& run,
+                                        int64_t first, int64_t count, const kernels::Range* seen) const;
+  void attend_in_chunks(kernels::Member& member, int64_t layer) const;
   void attend_few(const Lane& lane, int64_t layer, int64_t b, const HeadRun& run, int64_t first, int64_t count) const;
   void attend_many(int64_t layer, int64_t b, kernels::Range heads, int64_t first, int64_t count) const;
   void attend_by_blocks(kernels::Attention<W, X> a, int64_t block, X* scratch) const;
@@ -90,6 +95,7 @@ class Walk {
     else
       return {x, narrow.data(), width};
   }
+  int64_t chunks() const { return (f_.slots + kChunk - 1) / kChunk; }
   Activations<W, X> projected() const { return activations(f_.work.qkv.data(), f_.work.qkv_narrow, qkv_width_); }
   Activations<W, X> attended() const { return activations(f_.work.y.data(), f_.work.y_narrow, H_ * D_); }
   Activations<W, X> hidden() const { return activations(f_.work.hidden.data(), f_.work.hidden_narrow, I_); }

@@ -95,7 +95,9 @@ void Walk<W, X>::attend(Member& member, const Lane& lane, int64_t i) const {
   int64_t unit = 0;
   const auto mine = [&] { return unit++ % member.size() == member.index(); };
   const bool one_by_one = few_ || f_.plan.layers[i].key_block > 0;  // by our own kernel
-  if (T_ == 1) {
+  if (few_ && T_ == 1 && f_.members > static_cast<int>(f_.work.runs.size()) && f_.plan.layers[i].key_block == 0) {
+    attend_in_chunks(member, i);
+  } else if (T_ == 1) {
     for (int64_t b = 0; b < B_; ++b)
       for (const HeadRun& run : f_.work.runs)
         if (mine()) attend_few(lane, i, b, run, 0, 1);
@@ -119,35 +121,76 @@ void Walk<W, X>::attend(Member& member, const Lane& lane, int64_t i) const {
   show(member, Stage::attention, i, f_.work.y.data(), {B_, H_, T_, D_}, {T_ * H_ * D_, D_, H_ * D_, 1});
 }
 
-// Tokens [first, first + count) of one row for one run of heads; more than one token only for a run of one.
+// Our own attention of tokens [first, first + count) of one row for one run of heads; more than one token only for a run of
+// one. `seen` has room for kQueries.
+template <typename W, typename X>
+kernels::Attention<W, X> Walk<W, X>::attention_of(const LayerPlan& plan, int64_t i, int64_t b, const HeadRun& run,
+                                                  int64_t first, int64_t count, const Range* seen) const {
+  const int64_t width = H_ * D_, at = b * T_ + first, cache_row = f_.plan.rows[b].cache_row;
+  return {.q = f_.work.qkv.data() + at * qkv_width_ + run.first * D_,
+          .q_stride = count > 1 ? qkv_width_ : D_,
+          .k = slot(f_.kv.keys, i, cache_row, run.kv_head, 0),
+          .k_stride = f_.kv.slot,
+          .v = slot(f_.kv.values, i, cache_row, run.kv_head, 0),
+          .v_stride = f_.kv.slot,
+          .out = f_.work.y.data() + at * width + run.first * D_,
+          .out_stride = count > 1 ? width : D_,
+          .ranges = seen,
+          .n = run.count * count,
+          .dim = D_,
+          .scale = static_cast<X>(plan.attention_scale)};
+}
+
 template <typename W, typename X>
 void Walk<W, X>::attend_few(const Lane& lane, int64_t i, int64_t b, const HeadRun& run, int64_t first,
                             int64_t count) const {
   const LayerPlan& plan = f_.plan.layers[i];
-  const RowPlan& row = f_.plan.rows[b];
   Range seen[kQueries];
-  const int64_t queries = run.count * count, width = H_ * D_, at = b * T_ + first;
-  for (int64_t q = 0; q < queries; ++q) seen[q] = seen_by(plan, b, first + (count > 1 ? q : 0));
-  const kernels::Attention<W, X> a{
-      .q = f_.work.qkv.data() + at * qkv_width_ + run.first * D_,
-      .q_stride = count > 1 ? qkv_width_ : D_,
-      .k = slot(f_.kv.keys, i, row.cache_row, run.kv_head, 0),
-      .k_stride = f_.kv.slot,
-      .v = slot(f_.kv.values, i, row.cache_row, run.kv_head, 0),
-      .v_stride = f_.kv.slot,
-      .out = f_.work.y.data() + at * width + run.first * D_,
-      .out_stride = count > 1 ? width : D_,
-      .ranges = seen,
-      .n = queries,
-      .dim = D_,
-      .scale = static_cast<X>(plan.attention_scale),
-  };
+  for (int64_t q = 0; q < run.count * count; ++q) seen[q] = seen_by(plan, b, first + (count > 1 ? q : 0));
+  const kernels::Attention<W, X> a = attention_of(plan, i, b, run, first, count, seen);
   if (plan.key_block > 0) {
     attend_by_blocks(a, plan.key_block, lane.scratch);
   } else {
     kernels::attend(a);
   }
   for (int64_t t = first; t < first + count; ++t) narrow(attended(), b * T_ + t, run.first * D_, run.count * D_);
+}
+
+// Where members outnumber the heads they share out the keys as well: each sums over chunks of them, and then the chunks are
+// weighed by the sums of their weights. A row's chunks depend on the team, not on other rows.
+template <typename W, typename X>
+void Walk<W, X>::attend_in_chunks(Member& member, int64_t i) const {
+  const LayerPlan& plan = f_.plan.layers[i];
+  X *parts = f_.work.parts.data(), *lse = parts + B_ * chunks() * H_ * D_;  // (B, chunks, H, D) and (B, chunks, H)
+  int64_t unit = 0;
+  for (int64_t b = 0; b < B_; ++b) {
+    const Range all = seen_by(plan, b, 0);
+    for (int64_t c = all.begin / kChunk; c * kChunk < all.end; ++c)
+      for (const HeadRun& run : f_.work.runs) {
+        if (unit++ % member.size() != member.index()) continue;
+        Range seen[kQueries];
+        std::fill_n(seen, run.count, Range{std::max(all.begin, c * kChunk), std::min(all.end, (c + 1) * kChunk)});
+        const int64_t at = (b * chunks() + c) * H_ + run.first;
+        kernels::Attention<W, X> a = attention_of(plan, i, b, run, 0, 1, seen);
+        a.out = parts + at * D_;
+        a.lse = lse + at;
+        kernels::attend(a);
+      }
+  }
+  member.barrier();
+  const Range own = member.share(B_ * H_);
+  for (int64_t u = own.begin; u < own.end; ++u) {
+    const int64_t b = u / H_, h = u % H_;
+    const Range all = seen_by(plan, b, 0);
+    const auto at = [&](int64_t c) { return (b * chunks() + c) * H_ + h; };
+    X top = -std::numeric_limits<X>::infinity(), sum = 0;
+    for (int64_t c = all.begin / kChunk; c * kChunk < all.end; ++c) top = std::max(top, lse[at(c)]);
+    for (int64_t c = all.begin / kChunk; c * kChunk < all.end; ++c) sum += std::exp(lse[at(c)] - top);
+    X* out = f_.work.y.data() + u * D_;
+    std::fill_n(out, D_, X{0});
+    for (int64_t c = all.begin / kChunk; c * kChunk < all.end; ++c)
+      kernels::axpby(std::exp(lse[at(c)] - top) / sum, parts + at(c) * D_, X{1}, out, out, D_);
+  }
 }
 
 // Tokens [first, first + count) of one row for some heads: one call for heads that read one kv head, or one each in order.

@@ -40,6 +40,7 @@ struct Workspace {
   Buffer<X> qkv, y, hidden, sums;  // (n, ·) each, of all members together
   Buffer<W> h_narrow, qkv_narrow, y_narrow, hidden_narrow, sums_narrow, logits_narrow;  // of many rows: see Activations
   Buffer<X> scratch;                                                                    // some for each member
+  Buffer<X> parts;         // of attention over chunks of keys: each chunk's sums, and the logs of their weights
   Buffer<W> keys, values;  // of a forward without a cache: (B, G, T, D)
   std::vector<HeadRun> runs;
 };

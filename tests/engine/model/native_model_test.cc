@@ -111,6 +111,26 @@ TEST_CASE("native and aten are one function, with and without a cache, whatever 
   }
 }
 
+TEST_CASE("more threads than heads share out the keys of a decode step, and a row's bits do not depend on other rows",
+          "[native]") {
+  const auto spec = GENERATE(as<std::string>{}, "n_head=1,n_kv_head=1", "n_head=4,n_kv_head=2",
+                             "n_head=1,n_kv_head=1,window_pattern=L");
+  const Both both(small_checkpoint(spec, {{"short_window", "270"}}));
+  const Threads scope(GENERATE(2, 3, 5));
+  const TokenBatch prompt = batch_of({600}, 97, 9), step = TokenBatch::single({5});
+  KVCache ours = both.native->new_cache(1, 640), theirs = both.aten->new_cache(1, 640);
+  both.native->forward(prompt, ours, LogitsAt::last);
+  both.aten->forward(prompt, theirs, LogitsAt::last);
+  KVCache rows = ours.clone_rows(std::vector<int64_t>(3, 0), 640);
+  for (int64_t t = 0; t < 3; ++t) {
+    const at::Tensor alone = both.native->forward(step, ours, LogitsAt::last);
+    CAPTURE(spec, t);
+    CHECK(max_abs(alone, both.aten->forward(step, theirs, LogitsAt::last)) <= kLogicTolerance);
+    const at::Tensor together = both.native->forward(TokenBatch::column({5, 5, 5}), rows, LogitsAt::last);
+    for (int64_t row = 0; row < 3; ++row) CHECK(together[row].equal(alone[0]));
+  }
+}
+
 TEST_CASE("whatever a plan says, native executes as aten does", "[native]") {
   const Both both(small_checkpoint("", {{"short_window", "5"}}));
   const std::map<std::string, Model::PlanFilter> filters = {
