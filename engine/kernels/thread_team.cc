@@ -17,19 +17,28 @@
 namespace kvproof::kernels {
 namespace {
 
-// A pause takes 40 to 140 cycles on today's x86, so these are 20 and 50 microseconds, give or take a factor of two.
-// Counted, not timed: reading a clock would cost as much as a short barrier does.
-constexpr int kBarrierPauses = 600;
-constexpr int kIdlePauses = 1500;
+// A pause takes 40 to 140 cycles on today's x86, so these are some 20 microseconds of pauses and half a millisecond of turns
+// in which whoever else wants the core may have it. Counted, not timed: reading a clock would cost as much as a short
+// barrier does. Sleeping sooner costs more: to wake a core of a virtual machine takes 50 to 100 microseconds.
+constexpr int kPauses = 600;
+constexpr int kTurns = 200, kPausesOfATurn = 64;
 
 // Thrown out of barriers to unwind members whose team has given up; never leaves this file.
 struct GivenUp {};
 
 // Returns when `value` is no longer `old`.
-void await_change(const std::atomic<uint32_t>& value, uint32_t old, int pauses) {
-  for (int i = 0; i < pauses; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    hwy::Pause();
+void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
+  const auto changes_within = [&](int pauses) {
+    for (int i = 0; i < pauses; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return true;
+      hwy::Pause();
+    }
+    return false;
+  };
+  if (changes_within(kPauses)) return;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    std::this_thread::yield();
+    if (changes_within(kPausesOfATurn)) return;
   }
   value.wait(old);
 }
@@ -92,7 +101,7 @@ void ThreadTeam::run_erased(Task task) {
     generation_.notify_all();
   }
   perform(0);
-  for (uint32_t left; (left = working_.load()) != 0;) await_change(working_, left, kBarrierPauses);
+  for (uint32_t left; (left = working_.load()) != 0;) await_change(working_, left);
   running_ = false;
   if (!given_up_.load(std::memory_order_relaxed)) return;
   given_up_.store(false, std::memory_order_relaxed);
@@ -102,7 +111,7 @@ void ThreadTeam::run_erased(Task task) {
 
 void ThreadTeam::serve(int index) {
   for (uint32_t seen = 0;; ++seen) {
-    await_change(generation_, seen, kIdlePauses);
+    await_change(generation_, seen);
     if (closing_) return;
     perform(index);
     if (working_.fetch_sub(1) == 1) working_.notify_one();
@@ -133,7 +142,7 @@ void ThreadTeam::barrier() {
     phase_.notify_all();
     return;
   }
-  await_change(phase_, phase, kBarrierPauses);
+  await_change(phase_, phase);
   if (given_up_.load()) throw GivenUp();
 }
 

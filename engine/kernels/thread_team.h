@@ -28,7 +28,8 @@ class Member {
   int index() const { return index_; }
   int size() const;
   /// Returns once all members have arrived; what they wrote before is then visible to all. Every member must come to
-  /// the same barriers. Spins for some 20 microseconds, then sleeps: members may share a core.
+  /// the same barriers. Spins for some 20 microseconds, then for half a
+  /// millisecond lets others have the core in between, then sleeps: members may share a core.
   void barrier();
   /// This member's part of [0, n) in whole multiples of `grain` (but for the end), as even as that allows; parts may be
   /// empty, do not overlap and cover all. Preconditions: n >= 0, grain >= 1.
@@ -55,7 +56,7 @@ class ThreadTeam {
   int size() const { return size_; }
 
   /// Calls work(Member&) on all members at once, the caller among them, and returns when all have; allocates nothing.
-  /// Between runs the threads wait: they spin for some 50 microseconds, then sleep.
+  /// Between runs the threads wait: as at a barrier.
   /// throws  the first exception that a member's work threw, after all members have ended; members that wait at a
   ///         barrier are released from it, their stacks unwound (so work must not swallow what it does not know);
   ///         std::logic_error: run inside a run

@@ -7,18 +7,8 @@
 #include <algorithm>
 
 #include "engine/error.h"
-#include "engine/model/huge_pages.h"
 
 namespace kvproof {
-namespace {
-
-at::Tensor empty(at::IntArrayRef shape, const at::TensorOptions& options) {
-  if (options.device().is_cpu()) return empty_in_huge_pages(shape, c10::typeMetaToScalarType(options.dtype()));
-  return at::empty(shape, options);
-}
-
-}  // namespace
-
 KVCache::KVCache(const GptConfig& config, int64_t batch, int64_t capacity, at::ScalarType dtype, at::Device device)
     : capacity_(capacity) {
   if (batch < 1 || capacity < 1)
@@ -27,8 +17,8 @@ KVCache::KVCache(const GptConfig& config, int64_t batch, int64_t capacity, at::S
   const auto options = at::TensorOptions().dtype(dtype).device(device);
   const std::vector<int64_t> shape = {config.n_layer, batch, config.n_kv_head, capacity, config.head_dim()};
   try {
-    keys_ = empty(shape, options);    // (L, B, G, capacity, D)
-    values_ = empty(shape, options);  // (L, B, G, capacity, D)
+    keys_ = at::empty(shape, options);    // (L, B, G, capacity, D)
+    values_ = at::empty(shape, options);  // (L, B, G, capacity, D)
   } catch (const std::exception&) {  // c10::Error, std::bad_alloc
     throw CapacityError("KV cache", fmt::format("cannot allocate {} rows of {} positions; lower max_tokens or num_samples",
                                                 batch, capacity));
@@ -104,7 +94,7 @@ at::Tensor empty_with(const at::Tensor& like, int64_t batch, int64_t capacity) {
   std::vector<int64_t> shape = like.sizes().vec();
   shape[1] = batch;
   shape[3] = capacity;
-  return empty(shape, like.options());
+  return at::empty(shape, like.options());
 }
 
 }  // namespace
