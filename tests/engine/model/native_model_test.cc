@@ -247,7 +247,7 @@ TEST_CASE("native's bfloat16 is nearer to float64 than aten's", "[native]") {
 TEST_CASE("a decode step allocates nothing and calls no operator of LibTorch", "[native]") {
   const auto dtype = GENERATE(as<std::string>{}, "float32", "bfloat16", "float64");
   const auto rows = GENERATE(1, 8, 16);
-  const Threads scope(GENERATE(1, 2));
+  const Threads scope(GENERATE(1, 2, 3));
   const auto model = make_model(small_checkpoint(), {.backend = "native", .dtype = dtype, .device = "cpu"});
   KVCache cache = model->new_cache(rows, 20);
   const TokenBatch step = TokenBatch::column(std::vector<int32_t>(rows, 3));
