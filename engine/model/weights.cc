@@ -1,15 +1,28 @@
 #include "engine/model/weights.h"
 
 #include <ATen/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include "engine/checkpoint/mapped_file.h"
-#include "engine/model/huge_pages.h"
+#include "engine/kernels/huge_pages.h"
 
 namespace kvproof {
 
 namespace {
+
+// A dense tensor; pages of its own where it fills one.
+at::Tensor empty_in_huge_pages(at::IntArrayRef sizes, at::ScalarType dtype) {
+  const auto bytes = static_cast<int64_t>(c10::multiply_integers(sizes) * c10::elementSize(dtype));
+  if (bytes < kernels::kHugePage) return at::empty(sizes, dtype);
+  void* memory = kernels::allocate_in_huge_pages(bytes);
+  return at::from_blob(memory, sizes, [](void* data) { std::free(data); }, at::TensorOptions(dtype));
+}
 
 at::Tensor own_copy(const at::Tensor& stored, at::ScalarType dtype) {
   at::Tensor copy = empty_in_huge_pages(stored.sizes(), dtype);

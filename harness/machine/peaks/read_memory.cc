@@ -1,28 +1,20 @@
 #include "harness/machine/peaks/read_memory.h"
 
 #include <cstring>
-#include <new>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "engine/kernels/huge_pages.h"
 
 namespace kvproof {
 namespace {
-
-constexpr int64_t kHugePage = int64_t{2} << 20;
 
 // 64 bytes of floats, whatever vectors the CPU has.
 using Floats = float __attribute__((vector_size(64), aligned(4)));
 
 }  // namespace
 
-ReadMemory::ReadMemory(int64_t bytes) : bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage) {
-  memory_.reset(std::aligned_alloc(kHugePage, static_cast<std::size_t>(bytes_)));
-  if (!memory_) throw std::bad_alloc();
-#if defined(__linux__)
-  madvise(memory_.get(), static_cast<std::size_t>(bytes_), MADV_HUGEPAGE);
-#endif
+ReadMemory::ReadMemory(int64_t bytes)
+    : bytes_((bytes + kernels::kHugePage - 1) / kernels::kHugePage * kernels::kHugePage),
+      memory_(kernels::allocate_in_huge_pages(bytes)) {
   std::memset(memory_.get(), 0, static_cast<std::size_t>(bytes_));
 }
 
