@@ -9,25 +9,22 @@
 
 #include "engine/error.h"
 
-#if defined(__linux__)
-#include <pthread.h>
-#include <sched.h>
-#endif
-
 namespace kvproof::kernels {
 namespace {
 
-// A pause takes 40 to 140 cycles on today's x86, so these are some 20 microseconds of pauses and half a millisecond of turns
-// in which whoever else wants the core may have it. Counted, not timed: reading a clock would cost as much as a short
-// barrier does. Sleeping sooner costs more: to wake a core of a virtual machine takes 50 to 100 microseconds.
-constexpr int kPauses = 600;
-constexpr int kTurns = 200, kPausesOfATurn = 64;
+// How long a thread waits awake. A pause takes 40 to 140 cycles on today's x86, so kPauses are some 20 microseconds; then
+// come turns of some 2.5 microseconds before each of which whoever else wants the core may have it. Counted, not timed:
+// reading a clock would cost as much as a short barrier does. Sleeping sooner costs more: to wake a core of a virtual
+// machine takes 50 to 100 microseconds, and a caller that is woken may find itself on the CPU of who woke it.
+constexpr int kPauses = 600, kPausesOfATurn = 64;
+constexpr int kTurnsInARun = 4000;      // some 10 milliseconds
+constexpr int kTurnsBetweenRuns = 200;  // half a millisecond
 
 // Thrown out of barriers to unwind members whose team has given up; never leaves this file.
 struct GivenUp {};
 
-// Returns when `value` is no longer `old`.
-void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
+// Returns when `value` is no longer `old`; sleeps after so many turns.
+void await_change(const std::atomic<uint32_t>& value, uint32_t old, int turns) {
   const auto changes_within = [&](int pauses) {
     for (int i = 0; i < pauses; ++i) {
       if (value.load(std::memory_order_acquire) != old) return true;
@@ -36,30 +33,12 @@ void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
     return false;
   };
   if (changes_within(kPauses)) return;
-  for (int turn = 0; turn < kTurns; ++turn) {
+  for (int turn = 0; turn < turns; ++turn) {
     std::this_thread::yield();
     if (changes_within(kPausesOfATurn)) return;
   }
   value.wait(old);
 }
-
-#if defined(__linux__)
-void bind_to_cpu(std::thread& thread, int nth) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  nth %= std::max(CPU_COUNT(&allowed), 1);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || nth-- > 0) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pthread_setaffinity_np(thread.native_handle(), sizeof one, &one);  // a wish: where it fails, threads stay unbound
-    return;
-  }
-}
-#else
-void bind_to_cpu(std::thread&, int) {}
-#endif
 
 }  // namespace
 
@@ -69,13 +48,10 @@ Range Member::share(int64_t n, int64_t grain) const {
   return {start(index_), start(index_ + 1)};
 }
 
-ThreadTeam::ThreadTeam(int threads, bool pin) : size_(threads) {
+ThreadTeam::ThreadTeam(int threads, bool pin) : size_(threads), placement_(pin) {
   if (threads < 1) throw ArgumentError("threads", "must be at least 1, got " + std::to_string(threads));
   try {
-    for (int i = 1; i < threads; ++i) {
-      threads_.emplace_back([this, i] { serve(i); });
-      if (pin) bind_to_cpu(threads_.back(), i);
-    }
+    for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { serve(i); });
   } catch (...) {
     stop_threads();
     throw;
@@ -94,6 +70,7 @@ void ThreadTeam::stop_threads() {
 void ThreadTeam::run_erased(Task task) {
   if (running_) throw std::logic_error("ThreadTeam::run called inside a run of the same team");
   running_ = true;
+  placement_.arrange(threads_);
   task_ = task;
   working_.store(static_cast<uint32_t>(size_ - 1), std::memory_order_relaxed);
   if (size_ > 1) {
@@ -101,7 +78,7 @@ void ThreadTeam::run_erased(Task task) {
     generation_.notify_all();
   }
   perform(0);
-  for (uint32_t left; (left = working_.load()) != 0;) await_change(working_, left);
+  for (uint32_t left; (left = working_.load()) != 0;) await_change(working_, left, kTurnsInARun);
   running_ = false;
   if (!given_up_.load(std::memory_order_relaxed)) return;
   given_up_.store(false, std::memory_order_relaxed);
@@ -111,7 +88,7 @@ void ThreadTeam::run_erased(Task task) {
 
 void ThreadTeam::serve(int index) {
   for (uint32_t seen = 0;; ++seen) {
-    await_change(generation_, seen);
+    await_change(generation_, seen, kTurnsBetweenRuns);
     if (closing_) return;
     perform(index);
     if (working_.fetch_sub(1) == 1) working_.notify_one();
@@ -142,7 +119,7 @@ void ThreadTeam::barrier() {
     phase_.notify_all();
     return;
   }
-  await_change(phase_, phase);
+  await_change(phase_, phase, kTurnsInARun);
   if (given_up_.load()) throw GivenUp();
 }
 

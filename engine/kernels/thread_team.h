@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "engine/kernels/thread_placement.h"
+
 namespace kvproof::kernels {
 
 class ThreadTeam;
@@ -28,8 +30,8 @@ class Member {
   int index() const { return index_; }
   int size() const;
   /// Returns once all members have arrived; what they wrote before is then visible to all. Every member must come to
-  /// the same barriers. Spins for some 20 microseconds, then for half a
-  /// millisecond lets others have the core in between, then sleeps: members may share a core.
+  /// the same barriers. Spins for some 20 microseconds, then for some 10 milliseconds lets others have the core in
+  /// between, then sleeps: members may share a core.
   void barrier();
   /// This member's part of [0, n) in whole multiples of `grain` (but for the end), as even as that allows; parts may be
   /// empty, do not overlap and cover all. Preconditions: n >= 0, grain >= 1.
@@ -46,7 +48,7 @@ class Member {
 class ThreadTeam {
  public:
   /// `threads` members, of which the caller of run is one: a team of one starts no thread.
-  /// pin     binds thread i to the i-th CPU that this process may run on (Linux only); the caller stays unbound
+  /// pin     binds each thread to a CPU of its own, where there are enough; see ThreadPlacement
   /// throws  ArgumentError: threads < 1; std::system_error: no more threads can be had
   explicit ThreadTeam(int threads, bool pin = false);
   ~ThreadTeam();
@@ -56,7 +58,7 @@ class ThreadTeam {
   int size() const { return size_; }
 
   /// Calls work(Member&) on all members at once, the caller among them, and returns when all have; allocates nothing.
-  /// Between runs the threads wait: as at a barrier.
+  /// Between runs the threads wait as at a barrier, but sleep after half a millisecond.
   /// throws  the first exception that a member's work threw, after all members have ended; members that wait at a
   ///         barrier are released from it, their stacks unwound (so work must not swallow what it does not know);
   ///         std::logic_error: run inside a run
@@ -83,6 +85,7 @@ class ThreadTeam {
   int size_;
   Task task_{};  // published by generation_
   std::vector<std::thread> threads_;
+  ThreadPlacement placement_;
   std::exception_ptr error_;  // guarded by error_mutex_ until all have ended
   std::mutex error_mutex_;
   // Each on its own cache line: they are written by different threads while others spin on them.

@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include "engine/error.h"
 #include "tests/support/catch.h"
 
@@ -116,9 +120,52 @@ TEST_CASE("a run inside a run, and a team of nobody, are refused") {
   CHECK_THROWS_WITH(ThreadTeam(0), "threads: must be at least 1, got 0");
 }
 
-TEST_CASE("pinned threads work like others") {
-  ThreadTeam team(3, /*pin=*/true);
-  std::atomic<int> calls{0};
-  team.run([&](Member&) { ++calls; });
-  CHECK(calls == 3);
+#if defined(__linux__)
+namespace {
+
+// Moves the calling thread to a CPU; it may use all others again afterwards.
+void go_to(int cpu) {
+  cpu_set_t all, one;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  REQUIRE(sched_setaffinity(0, sizeof all, &all) == 0);
 }
+
+}  // namespace
+
+TEST_CASE("a caller that comes to a thread's CPU is alone there in the next run") {
+  cpu_set_t all;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  if (CPU_COUNT(&all) < 2) return;  // nowhere to go
+  const bool pin = GENERATE(false, true);
+  ThreadTeam team(2, pin);
+  for (int run = 0; run < 10; ++run) {
+    int cpus[2] = {-1, -1};
+    team.run([&](Member& member) {
+      member.barrier();
+      cpus[member.index()] = sched_getcpu();
+    });
+    CAPTURE(pin, run, cpus[0]);
+    CHECK(cpus[0] != cpus[1]);
+    go_to(cpus[1]);
+  }
+}
+
+TEST_CASE("more threads than CPUs run where they can") {
+  cpu_set_t all, one;
+  REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  ThreadTeam team(3, /*pin=*/GENERATE(false, true));
+  std::atomic<int> calls{0};
+  team.run([&](Member& member) {
+    member.barrier();
+    ++calls;
+  });
+  CHECK(calls == 3);
+  REQUIRE(sched_setaffinity(0, sizeof all, &all) == 0);
+}
+#endif
