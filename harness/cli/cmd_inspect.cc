@@ -62,6 +62,7 @@ Json cost_json(const GptConfig& config, const ModelOptions& options, int64_t dep
           {"kv_bytes_per_token", kv_bytes_per_token(config, bytes)},
           {"depth", depth},
           {"flops_per_token", flops_per_token(config, depth, true)},
+          {"prefill_flops", flops_of_forward(config, 0, depth, /*logits_at_all=*/false)},
           {"weight_bytes_read_per_step", weight_bytes_read(config, bytes, 1)},
           {"kv_bytes_read_per_step", kv_bytes_read(config, bytes, depth)}};
 }

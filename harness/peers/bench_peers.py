@@ -38,8 +38,7 @@ def arguments():
     parser.add_argument("--list", action="store_true", help="print the names of the cells and leave")
     parser.add_argument("--summarize", action="store_true", help="measure nothing: write the tables of what the log holds")
     parser.add_argument("--launches", type=int, help="how often each engine is started anew; default 3, 1 with --quick")
-    parser.add_argument("--rounds", type=int, help="of a launch; a prefill, and all of a d20, has half as many; default 4, 6 with "
-                        "--quick")
+    parser.add_argument("--rounds", type=int, help="of a launch; a d20's prefill has half as many; default 4, 6 with --quick")
     parser.add_argument("--out", type=Path, help="folder and name of the .jsonl, .json and .md; default results/peers/peers, with --quick "
                         "results/runs/peers-quick")
     parser.add_argument("--work", type=Path, default=ROOT / "build/peers", help="folder for weights, 12 GB in a full run (default build/peers)")
@@ -63,17 +62,19 @@ def selected(args):
 
 
 def rounds_of(args, cell):
-    """Half as many where a block takes seconds: a prefill, or anything of a d20."""
-    return max(1, args.rounds // (2 if cell.kind == "prefill" or cell.group.shape == "d20" else 1))
+    """Half as many where a block takes seconds."""
+    return max(1, args.rounds // (2 if cell.kind == "prefill" and cell.group.shape == "d20" else 1))
 
 
 def line_of(setting, cell, place, number, result):
     """A line of the log: what was measured and what it is held against."""
-    cost = setting.inspect(cell.group.spec, cell.group.dtype, cell.depth)["cost"]
+    prefill = cell.kind == "prefill"
+    cost = setting.inspect(cell.group.spec, cell.group.dtype, cell.tokens if prefill else cell.depth)["cost"]
     return {"cell": cell.id, "place": place, "launch": number, "shape": cell.group.shape, "dtype": cell.group.dtype,
             "threads": cell.group.threads, "kind": cell.kind, "tokens": cell.tokens, "depth": cell.depth, "rows": cell.rows,
             # Of a step: the matrices once, and the keys and values of each row.
             "bytes_read": cost["weight_bytes_read_per_step"] + cell.rows * cost["kv_bytes_read_per_step"],
+            "flops": cost["prefill_flops"] if prefill else None,
             "load": os.getloadavg()[0], **result}
 
 
@@ -97,20 +98,15 @@ def measure(args, setting, log):
                 raise EngineError(f"{setting.program} was built anew while it was measured: start again, with another --out or without "
                                   f"{log.path}")
             engines = engines_of(setting, group)
-            note_peak(log, setting, group.threads)
+            log.append({"peak": facts.peak(setting, group)})
             for cell, result in launch(engines, left, lambda cell: rounds_of(args, cell), logs, number):
                 log.append(line_of(setting, cell, places.index(cell.id), number, result))
                 tell(log.cells[-1], time.monotonic() - begin)
-            note_peak(log, setting, group.threads)
-
-
-def note_peak(log, setting, threads):
-    if rate := facts.read_bandwidth(setting, threads):
-        log.append({"peak": {"threads": threads, "read_bytes_per_s": rate}})
+            log.append({"peak": facts.peak(setting, group)})
 
 
 def tell(line, seconds):
-    cell = summary.cell_of([line], {})
+    cell = summary.cell_of([line], [])
     peers = ", ".join(f"{peer['column']} {peer['ratio']:.2f}" for peer in cell["peers"])
     print(f"  {seconds:5.0f} s  {cell['cell']:24} {tables.speed(cell, cell['ours']):>12}   {peers}", flush=True)
 

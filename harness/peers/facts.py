@@ -1,4 +1,4 @@
-"""What stands beside the figures: the machine, the versions, and how fast memory is read, measured in the same session."""
+"""What stands beside the figures: the machine, the versions, and how fast memory is read and matrices are multiplied, measured in the same session."""
 import datetime
 import hashlib
 import json
@@ -7,6 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from cells import DTYPES, PROMPT
 from engines import ROOT, EngineError, output
 
 # /proc/cpuinfo's word → llama.cpp's. A build for another machine lacks some of what this one has.
@@ -66,13 +67,13 @@ def llamacpp_system(setting):
     return output([setting.python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode().strip(' |\\n'))"]).strip()
 
 
-def read_bandwidth(setting, threads):
-    """Bytes a second that so many threads read out of memory, by kvproof-bench beside the program; None: it is not built, or has no
-    such benchmark (the table then says nothing of bandwidth)."""
-    bench = setting.program.with_name("kvproof-bench")
-    if not bench.exists():
-        return None
-    # The benchmark's own warnings about the machine go to stderr, which output() keeps.
-    text = output([bench, f"--benchmark_filter=kernels/read/threads:{threads}/", "--benchmark_format=json", "--benchmark_repetitions=3"])
-    runs = json.loads(text)["benchmarks"] if text.strip() else []
-    return max((run["GB/s"] for run in runs if run["run_type"] == "iteration"), default=0) * 1e9 or None
+def peak(setting, group):
+    """A line of the log: how fast so many threads read memory, and multiply by the shape's largest matrices, at best just now."""
+    width = setting.inspect(group.spec, group.dtype, 0)["config"]["n_embd"]
+    prompt = PROMPT[group.shape]
+    found = json.loads(output([setting.program, "machine", "--format", "json", "--threads", str(group.threads), "--dtype", DTYPES[group.dtype],
+                               "--shape", f"{prompt},{4 * width},{width}", "--shape", f"{prompt},{width},{4 * width}"]))
+    [peaks] = found["machine"]["peaks"]
+    [read] = [entry["bytes_per_s"] for entry in peaks["read"] if entry["working_set"] == "out_of_cache"]
+    return {"threads": group.threads, "dtype": group.dtype, "read_bytes_per_s": read,
+            "gemm_flops_per_s": max(entry["flops_per_s"] for entry in peaks["gemm"])}

@@ -46,26 +46,27 @@ def peer_in(cell, lines, column):
             "by_launch": [math.exp(statistics.median(launch)) for launch in launches], "rounds": [math.exp(value) for value in logs]}
 
 
-def cell_of(lines, best):
-    """lines: those of one cell, one a launch, with the same engines; best: as best_of has it"""
-    cell = {name: lines[0][name] for name in ("cell", "shape", "dtype", "threads", "kind", "tokens", "depth", "rows", "bytes_read")}
+def cell_of(lines, peaks):
+    """lines: those of one cell, one a launch, with the same engines; peaks: the log's"""
+    cell = {name: lines[0][name] for name in ("cell", "shape", "dtype", "threads", "kind", "tokens", "depth", "rows", "bytes_read", "flops")}
     cell["launches"] = len(lines)
     cell["others_cpu"] = max((line["others_cpu"] for line in lines if line["others_cpu"] is not None), default=None)
     cell["ours"] = figure(cell, joined(lines, OURS))
-    peak = cell["read_bytes_per_s"] = best.get(cell["threads"])
-    bounded = peak and cell["kind"] == "decode" and cell["bytes_read"] >= OUT_OF_CACHE  # a prefill is bound by arithmetic
-    cell["bandwidth_share"] = cell["bytes_read"] / cell["ours"]["ns"] * 1e9 / peak if bounded else None
+    seconds = cell["ours"]["ns"] / 1e9
+    # A prefill is bound by arithmetic, a decode step by what it reads out of memory.
+    read = cell["read_bytes_per_s"] = best_of(peaks, "read_bytes_per_s", threads=cell["threads"])
+    bounded = read and cell["kind"] == "decode" and cell["bytes_read"] >= OUT_OF_CACHE
+    cell["bandwidth_share"] = cell["bytes_read"] / seconds / read if bounded else None
+    gemm = cell["gemm_flops_per_s"] = best_of(peaks, "gemm_flops_per_s", threads=cell["threads"], dtype=cell["dtype"])
+    cell["gemm_share"] = cell["flops"] / seconds / gemm if gemm and cell["kind"] == "prefill" else None
     columns = dict.fromkeys(column_of(key) for key in lines[0]["engines"] if key != OURS)
     cell["peers"] = [peer_in(cell, lines, column) for column in columns]
     return cell
 
 
-def best_of(peaks):
-    """threads → the best rate at which so many read memory, of all that were measured before and behind launches"""
-    best = {}
-    for peak in peaks:
-        best[peak["threads"]] = max(best.get(peak["threads"], 0), peak["read_bytes_per_s"])
-    return best
+def best_of(peaks, rate, **where):
+    """The best of a rate of all that were measured before and behind launches with these threads, and this dtype; None: none was"""
+    return max((peak[rate] for peak in peaks if all(peak[name] == value for name, value in where.items())), default=None)
 
 
 def complete(lines):
@@ -79,7 +80,7 @@ def summarize(sessions, peaks, lines):
     by_cell = {}
     for line in sorted(lines, key=lambda line: (line["place"], line["launch"])):
         by_cell.setdefault(line["cell"], []).append(line)
-    cells = [cell_of(complete(of_cell), best_of(peaks)) for of_cell in by_cell.values()]
+    cells = [cell_of(complete(of_cell), peaks) for of_cell in by_cell.values()]
     return {"schema": SCHEMA, "sessions": sessions, "cells": cells, "engines": engines_in(lines)}
 
 

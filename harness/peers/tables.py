@@ -30,10 +30,11 @@ def entry(cell, peer):
 def table(cells):
     """Lines of one table: the cells of one shape and dtype."""
     columns = list(dict.fromkeys(peer["column"] for cell in cells for peer in cell["peers"]))
-    lines = ["| | kvproof | of read bandwidth | " + " | ".join(columns) + " |", "|---" * (3 + len(columns)) + "|"]
+    lines = ["| | kvproof | of the limit | " + " | ".join(columns) + " |", "|---" * (3 + len(columns)) + "|"]
     for cell in cells:
         peers = {peer["column"]: entry(cell, peer) for peer in cell["peers"]}
-        share = f"{100 * cell['bandwidth_share']:.0f} %" if cell["bandwidth_share"] else "–"
+        of_limit = cell["bandwidth_share"] or cell["gemm_share"]
+        share = f"{100 * of_limit:.0f} %" if of_limit else "–"
         noisy = " †" if (cell["others_cpu"] or 0) > NOISY else ""
         lines.append(f"| {work(cell)}{noisy} | {speed(cell, cell['ours'])} | {share} | " + " | ".join(peers.get(c, "–") for c in columns) + " |")
     return lines
@@ -59,11 +60,13 @@ def conditions(summary):
     last = sessions[-1]
     machine, version = last["machine"], last["versions"]
     reads = {cell["threads"]: cell["read_bytes_per_s"] for cell in cells if cell["read_bytes_per_s"]}
+    gemms = {(cell["dtype"], cell["threads"]): cell["gemm_flops_per_s"] for cell in cells if cell["gemm_flops_per_s"]}
     launches = {cell["launches"] for cell in cells}
     busiest, idle = max(((key, engine["idle_cpu"]) for key, engine in summary["engines"].items()), key=lambda pair: pair[1])
     lines = [
         f"{sessions[0]['started'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
-        + "; ".join(f"{n} thread{'s' if n > 1 else ''} read {reads[n] / 1e9:.1f} GB/s" for n in sorted(reads)) + ". "
+        + "; ".join(f"{n} thread{'s' if n > 1 else ''} read {reads[n] / 1e9:.1f} GB/s" for n in sorted(reads))
+        + "".join(f"; {n} multiply{'' if n > 1 else 's'} {gemms[dtype, n] / 1e9:.0f} GFLOP/s in {dtype}" for dtype, n in sorted(gemms)) + ". "
         f"kvproof {last['commit']} ({summary['engines']['kvproof']['name']}), torch {version['torch']}, transformers {version['transformers']}, "
         f"llama-cpp-python {version['llama_cpp_python']}" + (f", nanochat {version['nanochat']}" if "nanochat" in version else "") + ". "
         f"{'–'.join(map(str, sorted({min(launches), max(launches)})))} launch{'es' if max(launches) > 1 else ''} of each engine.",
@@ -89,7 +92,8 @@ def markdown(summary):
         return "# kvproof and its peers\n\nNothing was measured.\n"
     lines = ["# kvproof and its peers", "", *conditions(summary), "",
              "Bold: the peer's time over kvproof's, above 1 kvproof is faster; in brackets the 95 % interval. depth: tokens before the one "
-             "that is computed; pp: tokens of a prompt. llama.cpp: with flash attention off or on (fa), whichever was faster in the cell.", ""]
+             "that is computed; pp: tokens of a prompt. of the limit: of the rate at which memory is read in a decode step whose bytes do not fit "
+             "caches; of the fastest product of matrices in a prefill. llama.cpp: with flash attention off or on (fa), whichever was faster in the cell.", ""]
     for shape, dtype in dict.fromkeys((cell["shape"], cell["dtype"]) for cell in cells):
         lines += [f"## {shape}, {dtype}", "", *table([c for c in cells if (c["shape"], c["dtype"]) == (shape, dtype)]), ""]
     lines += ["## Geometric means", "", *means(cells), "", "## Goals", ""]

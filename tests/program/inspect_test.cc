@@ -57,6 +57,10 @@ TEST_CASE("deeper tokens cost more, up to the windows", "[program]") {
   CHECK(flops("1") - flops("0") == 4 * 4 * 256);  // one more key in each of four layers
   CHECK(flops("301") - flops("300") == 4 * 256);  // past the three short windows
   CHECK(flops("601") - flops("600") == 0);        // past the long one too
+  const auto prefill = [](const std::string& depth) {
+    return inspect(demo_flags() + std::vector<std::string>{"--depth", depth})["cost"]["prefill_flops"].get<double>();
+  };
+  CHECK(prefill("2") - prefill("1") == flops("1") - 2 * 2048 * 256);  // logits of the last token only
 }
 
 TEST_CASE("a checkpoint that fits two generations of the code says so, and what to try", "[program]") {

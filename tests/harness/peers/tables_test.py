@@ -20,7 +20,7 @@ def line(cell="d12/fp32/t2/tg@0", launch=0, engines=None, **changed):
     blocks = {key: [int(t * MS) for t in (times if isinstance(times, list) else [times] * 12)] for key, times in engines.items()}
     return {"cell": cell, "place": 0, "launch": launch, "shape": shape, "dtype": dtype, "threads": int(threads[1:]),
             "kind": "prefill" if work.startswith("pp") else "decode", "tokens": int(work[2:]) if work.startswith("pp") else 1,
-            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000, "others_cpu": 0.02,
+            "depth": int(depth or 0), "rows": int(rows or 1), "bytes_read": 200_000_000, "flops": 4e9 if work.startswith("pp") else None, "others_cpu": 0.02,
             "engines": {key: {"blocks": times, "warmup": [], "idle_cpu": 0.001} for key, times in blocks.items()},
             "hello": {key: {"name": key, "backend": None, "threads": 2} for key in engines}, **changed}
 
@@ -31,7 +31,8 @@ SESSION = {"started": "2026-01-02T03:04:05+00:00", "program": {"version": [], "s
            "machine": {"cpu": "A CPU", "cores": 2, "memory_bytes": 24 * 2**30, "system": "Linux"}}
 
 
-PEAKS = [{"threads": 1, "read_bytes_per_s": 12e9}, {"threads": 2, "read_bytes_per_s": 25e9}, {"threads": 2, "read_bytes_per_s": 20e9}]
+PEAKS = [{"threads": threads, "dtype": dtype, "read_bytes_per_s": read, "gemm_flops_per_s": gemm}
+         for threads, dtype, read, gemm in ((1, "fp32", 12e9, 1e11), (2, "fp32", 25e9, 2e11), (2, "fp32", 20e9, 1e11), (2, "bf16", 20e9, 1e12))]
 
 
 def summary_of(*lines, session=SESSION):
@@ -57,6 +58,11 @@ class Summary(unittest.TestCase):
     def test_what_fits_into_caches_or_is_a_prefill_has_no_share_of_bandwidth(self):
         for other in (line(engines={"kvproof": 1}, bytes_read=20_000_000), line("d12/fp32/t2/pp512", engines={"kvproof": 1})):
             self.assertIsNone(cells_with(other)[0]["bandwidth_share"])
+
+    def test_a_prefill_has_a_share_of_the_fastest_product_of_its_dtype(self):
+        [fp32, bf16, decode] = cells_with(line("d12/fp32/t2/pp512", engines={"kvproof": 40}), line("d12/bf16/t2/pp512", engines={"kvproof": 10}),
+                                          line(engines={"kvproof": 10}))
+        self.assertEqual((fp32["gemm_share"], bf16["gemm_share"], decode["gemm_share"]), (0.5, 0.4, None))
 
     def test_of_flash_attention_off_and_on_the_faster_counts(self):
         [cell] = cells_with(line(engines={"kvproof": 10, "llama.cpp f32 fa=off": 12, "llama.cpp f32 fa=on": 11}))
@@ -112,10 +118,18 @@ class Goals(unittest.TestCase):
         self.assertEqual((goal.met, goal.figure), (False, "lowest 1.70 [1.70, 1.70] in d20/bf16/t1/tg@0; 1 of 2 cells below"))
 
     def test_eight_rows_are_held_against_one_at_the_same_depth(self):
-        one = line("d4/fp32/t1/tg@128", engines={"kvproof": 1})
+        one = line("d12/fp32/t1/tg@128", engines={"kvproof": 1})
         for milliseconds, met in ((1.9, True), (2.1, False)):
-            cells = cells_with(one, line("d4/fp32/t1/tg@128x8", engines={"kvproof": milliseconds}))
-            self.assertEqual(self.goal(cells, "kvproof: 8 rows").met, met)
+            cells = cells_with(one, line("d12/fp32/t1/tg@128x8", engines={"kvproof": milliseconds}))
+            self.assertEqual(self.goal(cells, "kvproof: out of cache, 8 rows").met, met)
+
+    def test_shares_of_the_limits_fail_by_their_lowest(self):
+        cells = cells_with(line("d12/fp32/t2/tg@0", engines={"kvproof": 10}), line("d20/fp32/t2/tg@0", engines={"kvproof": 9}),
+                           line("d12/fp32/t2/pp512", engines={"kvproof": 24}), line("d4/fp32/t2/pp128", engines={"kvproof": 90}))
+        decode, prefill = self.goal(cells, "kvproof: decode of one row"), self.goal(cells, "kvproof: fp32 prefill")
+        self.assertEqual((decode.met, decode.figure), (False, "lowest 0.80 in d12/fp32/t2/tg@0; 1 of 2 cells below"))
+        self.assertEqual((prefill.met, prefill.figure), (True, "lowest 0.83 in d12/fp32/t2/pp512; 0 of 1 cells below"))
+        self.assertIsNone(self.goal(cells, "kvproof: bf16 prefill").met)
 
     def test_depth_costs_what_the_deepest_step_takes_over_the_first(self):
         shallow = line("d12/fp32/t1/tg@0", engines={"kvproof": 10})
@@ -128,7 +142,7 @@ class Markdown(unittest.TestCase):
     def test_a_table_has_a_row_for_each_cell_and_a_column_for_each_peer(self):
         text = markdown(summary_of(line(engines={"kvproof": 10, "llama.cpp f32 fa=off": 12, "llama.cpp f32 fa=on": 11,
                                                  "transformers": 25})))
-        self.assertIn("## d12, fp32\n\n| | kvproof | of read bandwidth | llama.cpp f32 | transformers |\n|---|---|---|---|---|\n"
+        self.assertIn("## d12, fp32\n\n| | kvproof | of the limit | llama.cpp f32 | transformers |\n|---|---|---|---|---|\n"
                       "| depth 0, 2 threads | 10 ms | 80 % | 11 ms (fa on): **1.10** [1.10, 1.10] | 25 ms: **2.50** [2.50, 2.50] |\n", text)
         self.assertIn("| d12 fp32, decode | 1.10 [1.10, 1.10] | 2.50 [2.50, 2.50] |", text)
         self.assertIn("- met: llama.cpp f32: fp32 decode of d12 and d20: geometric mean at least 1.03. 1.10 [1.10, 1.10] over 1 cells.", text)
