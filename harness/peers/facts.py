@@ -68,11 +68,11 @@ def llamacpp_system(setting):
 
 
 def peak(setting, group):
-    """A line of the log: how fast so many threads read memory, and multiply by the shape's largest matrices, at best just now."""
+    """A line of the log: how fast so many threads read memory, and multiply, as the shape's c_fc does or a square, at best just now."""
     width = setting.inspect(group.spec, group.dtype, 0)["config"]["n_embd"]
     prompt = PROMPT[group.shape]
     found = json.loads(output([setting.program, "machine", "--format", "json", "--threads", str(group.threads), "--dtype", DTYPES[group.dtype],
-                               "--shape", f"{prompt},{4 * width},{width}", "--shape", f"{prompt},{width},{4 * width}"]))
+                               "--shape", f"{prompt},{4 * width},{width}"]))
     [peaks] = found["machine"]["peaks"]
     [read] = [entry["bytes_per_s"] for entry in peaks["read"] if entry["working_set"] == "out_of_cache"]
     return {"threads": group.threads, "dtype": group.dtype, "read_bytes_per_s": read,
