@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace kvproof {
 namespace {
@@ -52,8 +53,10 @@ std::optional<double> of_ceiling(const View& one_case) {
 }  // namespace
 
 Crossover crossover(const View& one_case) {
-  const StepCurve naive = step_curve(one_case, "naive"), engine = step_curve(one_case, "engine");
-  return {growth_of(naive), growth_of(engine), break_even_of(one_case, naive, engine), of_ceiling(one_case)};
+  StepCurve naive = step_curve(one_case, "naive"), engine = step_curve(one_case, "engine");
+  const auto break_even = break_even_of(one_case, naive, engine);
+  const auto naive_growth = growth_of(naive), engine_growth = growth_of(engine);
+  return {std::move(naive), std::move(engine), naive_growth, engine_growth, break_even, of_ceiling(one_case)};
 }
 
 }  // namespace kvproof

@@ -16,6 +16,7 @@ struct Growth {
 };
 
 struct Crossover {
+  StepCurve naive_steps, engine_steps;
   std::optional<Growth> naive, engine;  // absent for fewer than two steps
   /// From how many tokens on the engine has taken less time, all of its prefill included. Absent: within the case it never
   /// did, or not until the end.

@@ -17,15 +17,16 @@ constexpr int kLabelWidth = 22, kCellWidth = 9;
 
 struct Curves {
   View one_case;
-  StepCurve naive, engine;
+  Crossover cross;
 };
 
 std::vector<Curves> curves_of(const View& record) {
   std::vector<Curves> found;
   for (const View& one : record.at("cases").items()) {
     if (one.at("status").text() != "ok") continue;
-    Curves curves{one, step_curve(one, "naive"), step_curve(one, "engine")};
-    if (std::min(curves.naive.size(), curves.engine.size()) >= kFewestSteps) found.push_back(std::move(curves));
+    Curves curves{one, crossover(one)};
+    const std::size_t steps = std::min(curves.cross.naive_steps.size(), curves.cross.engine_steps.size());
+    if (steps >= kFewestSteps) found.push_back(std::move(curves));
   }
   return found;
 }
@@ -81,7 +82,8 @@ std::string reading_text(const View& one) {
 
 void write_curves(const Curves& curves, Page& page) {
   const int64_t parts = (page.width() - kLabelWidth - 2) / (kCellWidth + 1);
-  const StepCurve naive = in_parts(curves.naive, parts), engine = in_parts(curves.engine, parts);
+  const Crossover& cross = curves.cross;
+  const StepCurve naive = in_parts(cross.naive_steps, parts), engine = in_parts(cross.engine_steps, parts);
   const double top = std::max(*std::max_element(naive.ns.begin(), naive.ns.end()),
                               *std::max_element(engine.ns.begin(), engine.ns.end()));
   page.line();
@@ -89,7 +91,6 @@ void write_curves(const Curves& curves, Page& page) {
   page.line(page.painted(row("tokens before it", cells_of(naive.depth, "{:.0f}", 1), ""), Ink::dim));
   page.line(row("naive, ms", cells_of(naive.ns, "{:.3f}", 1e6), bars(naive.ns, top)));
   page.line(row("engine, ms", cells_of(engine.ns, "{:.3f}", 1e6), bars(engine.ns, top)));
-  const Crossover cross = crossover(curves.one_case);
   page.wrapped(left("    one more costs", kLabelWidth),
                fmt::format("naive {}, engine {}{}", slope_text(cross.naive), slope_text(cross.engine),
                            reading_text(curves.one_case)));
