@@ -1,5 +1,5 @@
-// The kernels' benchmarks. What bounds a decode step is reading, so each reports GB/s of what it must read; `kernels/read` is
-// the bound: a plain sum over as much memory by as many threads. Compare them within one run, interleaved:
+// The kernels' benchmarks. Each reports what it moves, and `of_limit`: how near it comes to what the machine can (limits.h).
+// `kernels/read` is a plain sum over as much memory by as many threads. Compare them within one run, interleaved:
 //   kvproof-bench --benchmark_filter=kernels/ --benchmark_enable_random_interleaving=true --benchmark_repetitions=9
 #include "harness/microbench/kernels.h"
 
@@ -15,6 +15,7 @@
 #include "engine/kernels/thread_team.h"
 #include "engine/kernels/vector_ops.h"
 #include "harness/machine/peaks/read_memory.h"
+#include "harness/microbench/limits.h"
 
 namespace kvproof {
 namespace {
@@ -50,9 +51,11 @@ std::vector<T> stored(int64_t n) {
   return y;
 }
 
-benchmark::Counter gb_per_s(int64_t bytes) {
-  return {static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate};
-}
+template <typename T>
+constexpr const char* kDtype = sizeof(T) == 2 ? "bfloat16" : "float32";
+
+template <typename T>
+constexpr int64_t kSize = static_cast<int64_t>(sizeof(T));
 
 // The bound: reads all of the far memory once per iteration.
 void read(benchmark::State& state) {
@@ -63,7 +66,7 @@ void read(benchmark::State& state) {
       const Range part = member.share(kFarBytes / 4, 128);
       benchmark::DoNotOptimize(sum_of(p + part.begin, part.size()));
     });
-  state.counters["GB/s"] = gb_per_s(kFarBytes);
+  report_work(state, {.threads = team.size(), .bytes = kFarBytes});
 }
 
 template <typename W>
@@ -76,15 +79,13 @@ void run_matmul(benchmark::State& state, const W* w, int64_t N, int64_t K, int64
     team.run([&](Member& member) { matmul(product, member.share(N, 8)); });
     benchmark::ClobberMemory();
   }
-  state.counters["GB/s"] = gb_per_s(N * K * static_cast<int64_t>(sizeof(W)));
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(2e-9 * static_cast<double>(N * K * n), benchmark::Counter::kIsIterationInvariantRate);
+  report_work(state, {kDtype<W>, team.size(), N * K * kSize<W>, 2.0 * static_cast<double>(N * K * n)});
 }
 
 // Weights out of cache: rows, threads, K.
 template <typename W>
 void matmul_far(benchmark::State& state) {
-  const int64_t K = state.range(2), N = kFarBytes / static_cast<int64_t>(sizeof(W)) / K;
+  const int64_t K = state.range(2), N = kFarBytes / kSize<W> / K;
   run_matmul(state, static_cast<const W*>(far_memory()), N, K, state.range(0), state.range(1));
 }
 
@@ -110,7 +111,7 @@ void attention(benchmark::State& state) {
     attend(step);
     benchmark::ClobberMemory();
   }
-  state.counters["GB/s"] = gb_per_s(2 * keys * D * static_cast<int64_t>(sizeof(KV)));
+  report_work(state, {kDtype<KV>, 1, 2 * keys * D * kSize<KV>, 4.0 * static_cast<double>(group * keys * D)});
 }
 
 // What a team costs where there is nothing to do: a run of `barriers` barriers.
@@ -123,23 +124,57 @@ void team_barriers(benchmark::State& state) {
     });
 }
 
-void head_ops(benchmark::State& state) {
-  const int64_t D = state.range(0);
-  const std::vector<float> x = numbers(D), cos = numbers(D / 2), sin = numbers(D / 2);
-  std::vector<float> y(D);
+// One of vector_ops over n elements in cache: Out ← In, in place where `accumulates`.
+template <typename In, typename Out>
+struct VectorOp {
+  const char* name;
+  void (*run)(const In* x, Out* y, int64_t n);
+  bool accumulates = false;  // reads y too
+};
+
+template <typename In, typename Out>
+void vector_op(benchmark::State& state, VectorOp<In, Out> op) {
+  const int64_t n = state.range(0);
+  const std::vector<In> x = stored<In>(n);
+  std::vector<Out> y(n);
   for (auto _ : state) {
-    rotate_norm(x.data(), cos.data(), sin.data(), y.data(), D, 1e-6f, 1.2f);
+    op.run(x.data(), y.data(), n);
     benchmark::ClobberMemory();
   }
+  report_work(state, {.bytes = n * (kSize<In> + (op.accumulates ? 2 : 1) * kSize<Out>)});
 }
 
-void softcap_logits(benchmark::State& state) {
-  const std::vector<float> x = numbers(state.range(0));
-  std::vector<float> y(x.size());
-  for (auto _ : state) {
-    softcap(x.data(), y.data(), state.range(0), 15.f);
-    benchmark::ClobberMemory();
-  }
+template <typename In, typename Out>
+void register_op(const VectorOp<In, Out>& op) {
+  benchmark::RegisterBenchmark((std::string("kernels/") + op.name).c_str(), vector_op<In, Out>, op)
+      ->ArgName("n")
+      ->Arg(1024)
+      ->Arg(32768)
+      ->Unit(benchmark::kMicrosecond);
+}
+
+// Of a head's n elements; the tables' rows stand where their values do not matter: behind x.
+void rotate_head(const float* x, float* y, int64_t n) { rotate(x, x, x + n / 2, y, n); }
+void rotate_norm_head(const float* x, float* y, int64_t n) { rotate_norm(x, x, x + n / 2, y, n, 1e-6f, 1.2f); }
+
+void register_vector_ops() {
+  using Floats = VectorOp<float, float>;
+  register_op(Floats{"rms_norm", [](const float* x, float* y, int64_t n) { rms_norm(x, y, n, 1e-6f); }});
+  register_op(Floats{"rotate", rotate_head});
+  register_op(Floats{"rotate_norm", rotate_norm_head});
+  register_op(Floats{"axpby", [](const float* x, float* y, int64_t n) { axpby(0.5f, x, 0.5f, y, y, n); }, true});
+  register_op(Floats{"sigmoid", [](const float* x, float* y, int64_t n) { sigmoid(x, y, n, 2.f); }});
+  register_op(Floats{"softcap", [](const float* x, float* y, int64_t n) { softcap(x, y, n, 15.f); }});
+  register_op(Floats{"add/float32", [](const float* x, float* y, int64_t n) { add(x, y, n); }, true});
+  register_op(VectorOp<Bfloat16, float>{
+      "add/bfloat16", [](const Bfloat16* x, float* y, int64_t n) { add(x, y, n); }, true});
+  register_op(Floats{"relu_squared/float32", [](const float* x, float* y, int64_t n) { relu_squared(x, y, n); }});
+  register_op(VectorOp<Bfloat16, Bfloat16>{
+      "relu_squared/bfloat16", [](const Bfloat16* x, Bfloat16* y, int64_t n) { relu_squared(x, y, n); }});
+  register_op(VectorOp<Bfloat16, float>{
+      "convert/widen", [](const Bfloat16* x, float* y, int64_t n) { convert(x, y, n); }});
+  register_op(VectorOp<float, Bfloat16>{
+      "convert/narrow", [](const float* x, Bfloat16* y, int64_t n) { convert(x, y, n); }});
 }
 
 template <typename W>
@@ -177,12 +212,7 @@ void register_kernel_benchmarks() {
       ->ArgsProduct({{1, 2}, {0, 100}})
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark("kernels/rotate_norm", head_ops)->ArgName("D")->Arg(64)->Arg(128);
-  benchmark::RegisterBenchmark("kernels/softcap", softcap_logits)
-      ->ArgName("vocab")
-      ->Arg(2048)
-      ->Arg(32768)
-      ->Unit(benchmark::kMicrosecond);
+  register_vector_ops();
 }
 
 }  // namespace kvproof

@@ -16,6 +16,7 @@
 #include "engine/model/model.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "harness/microbench/kernels.h"
+#include "harness/microbench/limits.h"
 #include "harness/subject/child_connection.h"
 #include "harness/subject/child_subject.h"
 
@@ -48,6 +49,8 @@ const Model& model(const std::string& backend, const std::string& dtype) {
   return *made;
 }
 
+int64_t size_of(const std::string& dtype) { return dtype == "float32" ? 4 : 2; }
+
 std::vector<int32_t> tokens(int64_t n) {
   std::vector<int32_t> ids;
   for (int64_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>((i * 7919 + 13) % checkpoint().dims.vocab_size));
@@ -64,6 +67,8 @@ void prefill(benchmark::State& state, const std::string& backend, const std::str
     benchmark::DoNotOptimize(m.forward(prompt, cache, LogitsAt::last));
   }
   state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(state.range(0)), benchmark::Counter::kIsIterationInvariantRate);
+  report_work(state, {dtype, static_cast<int>(state.range(1)), weight_bytes_read(m.config(), size_of(dtype), 1),
+                      flops_of_forward(m.config(), 0, state.range(0), /*logits_at_all=*/false)});
 }
 
 // One step at a fixed depth: the cache is cut back after each, which costs nothing.
@@ -80,9 +85,10 @@ void decode(benchmark::State& state, const std::string& backend, const std::stri
     for (int64_t b = 0; b < rows; ++b) cache.truncate(b, depth);
   }
   state.counters["tok_per_s"] = benchmark::Counter(static_cast<double>(rows), benchmark::Counter::kIsIterationInvariantRate);
-  const int64_t element = dtype == "float32" ? 4 : 2;
-  const auto bytes = weight_bytes_read(m.config(), element, rows) + rows * kv_bytes_read(m.config(), element, depth);
-  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  const int64_t element = size_of(dtype);
+  report_work(state, {dtype, static_cast<int>(state.range(1)),
+                      weight_bytes_read(m.config(), element, rows) + rows * kv_bytes_read(m.config(), element, depth),
+                      static_cast<double>(rows) * flops_per_token(m.config(), depth, /*with_logits=*/true)});
 }
 
 std::string served_command() {
@@ -127,6 +133,8 @@ void recompute(benchmark::State& state, const std::string& backend, const std::s
   const Model& m = model(backend, dtype);
   const TokenBatch all = TokenBatch::single(tokens(state.range(0) + 1));
   for (auto _ : state) benchmark::DoNotOptimize(m.forward(all, LogitsAt::all));
+  report_work(state, {dtype, static_cast<int>(state.range(1)), weight_bytes_read(m.config(), size_of(dtype), 1),
+                      flops_of_forward(m.config(), 0, state.range(0) + 1, /*logits_at_all=*/true)});
 }
 
 void sample(benchmark::State& state, SamplerSettings settings) {

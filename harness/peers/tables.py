@@ -66,7 +66,7 @@ def conditions(summary):
     lines = [
         f"{sessions[0]['started'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB; "
         + "; ".join(f"{n} thread{'s' if n > 1 else ''} read {reads[n] / 1e9:.1f} GB/s" for n in sorted(reads))
-        + "".join(f"; {n} multiply{'' if n > 1 else 's'} {gemms[dtype, n] / 1e9:.0f} GFLOP/s in {dtype}" for dtype, n in sorted(gemms)) + ". "
+        + "".join(f"; {n} {'multiply' if n > 1 else 'multiplies'} {gemms[dtype, n] / 1e9:.0f} GFLOP/s in {dtype}" for dtype, n in sorted(gemms)) + ". "
         f"kvproof {last['commit']} ({summary['engines']['kvproof']['name']}), torch {version['torch']}, transformers {version['transformers']}, "
         f"llama-cpp-python {version['llama_cpp_python']}" + (f", nanochat {version['nanochat']}" if "nanochat" in version else "") + ". "
         f"{'–'.join(map(str, sorted({min(launches), max(launches)})))} launch{'es' if max(launches) > 1 else ''} of each engine.",

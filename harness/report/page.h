@@ -43,6 +43,7 @@ void write_header(const View& record, Page& page);
 void write_agreement(const View& record, Page& page);
 void write_verifications(const View& record, Page& page);
 void write_speed(const View& record, Page& page);
+void write_growth(const View& record, Page& page);
 void write_outputs(const View& record, Page& page);
 void write_closing(const View& record, Page& page);
 

@@ -12,6 +12,7 @@ std::string render_table(const Json& record, bool colour, int width) {
   write_header(view, page);
   write_agreement(view, page);
   write_speed(view, page);
+  write_growth(view, page);
   write_outputs(view, page);
   write_closing(view, page);
   return page.text();

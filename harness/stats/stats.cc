@@ -101,4 +101,26 @@ std::optional<Interval> paired_ratio(std::span<const double> above, std::span<co
   return result;
 }
 
+std::optional<Line> robust_line(std::span<const double> x, std::span<const double> y) {
+  if (x.size() != y.size()) {
+    throw std::invalid_argument("robust_line: " + std::to_string(x.size()) + " x for " + std::to_string(y.size()) + " y");
+  }
+  constexpr std::size_t kMost = 1024;
+  const std::size_t n = std::min(x.size(), kMost);
+  const auto point = [&](std::size_t i) { return i * x.size() / n; };
+  std::vector<double> slopes, rests;
+  slopes.reserve(n * (n - std::min<std::size_t>(n, 1)) / 2);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = i + 1; j < n; ++j) {
+      const double dx = x[point(j)] - x[point(i)];
+      if (dx != 0) slopes.push_back((y[point(j)] - y[point(i)]) / dx);
+    }
+  }
+  if (slopes.empty()) return std::nullopt;
+  Line line{*median(slopes), 0};
+  for (std::size_t i = 0; i < n; ++i) rests.push_back(y[point(i)] - line.slope * x[point(i)]);
+  line.intercept = *median(rests);
+  return line;
+}
+
 }  // namespace kvproof

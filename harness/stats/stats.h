@@ -60,4 +60,20 @@ struct Interval {
 std::optional<Interval> paired_ratio(std::span<const double> above, std::span<const double> below,
                                      double confidence = 0.95);
 
+/// y = intercept + slope · x.
+struct Line {
+  double slope = 0, intercept = 0;
+
+  double at(double x) const { return intercept + slope * x; }
+};
+
+/// The line of Theil and Sen: its slope is the median over all pairs with different x, its intercept the median of
+/// y − slope · x. Up to 29 % of the points may be anything.
+///
+/// returns absent where no two x differ
+/// throws  std::invalid_argument: unequal lengths
+/// cost    n² / 2 slopes; of more than 1024 points 1024 are taken, evenly
+/// source  Sen, Journal of the American Statistical Association 63 (1968) 1379
+std::optional<Line> robust_line(std::span<const double> x, std::span<const double> y);
+
 }  // namespace kvproof

@@ -223,7 +223,8 @@ TEST_CASE("the hash is FNV-1a with 64 bits", "[config]") {
 TEST_CASE("every config that comes with the project loads, its files are there and it says what it is for",
           "[config]") {
   const auto [name, cases] =
-      GENERATE(table<std::string, std::size_t>({{"demo", 6}, {"prefill_vs_decode", 8}, {"agreement", 30}, {"ci", 4}}));
+      GENERATE(table<std::string, std::size_t>(
+          {{"demo", 6}, {"prefill_vs_decode", 8}, {"growth", 1}, {"agreement", 30}, {"ci", 4}}));
   CAPTURE(name);
   const std::string file = source_path("configs/" + name + ".yaml");
   const LoadedConfig loaded = load_config(file);
@@ -242,7 +243,7 @@ TEST_CASE("no config lies in configs/ that the test above does not know", "[conf
   int configs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(source_path("configs")))
     configs += entry.path().extension() == ".yaml";
-  CHECK(configs == 4);
+  CHECK(configs == 5);
 }
 
 TEST_CASE("the starter config loads, and its comments do too", "[config]") {

@@ -318,6 +318,28 @@ TEST_CASE("what an engine's own clock says stands below its speed-up", "[report]
                   "included, 1.240 ms\n") != std::string::npos);
 }
 
+TEST_CASE("a long enough case shows how the time of a token grows in both paths", "[report]") {
+  Json record = sample();
+  Json& one = record["cases"][0];
+  for (Json& sample : one["paths"]["naive"]["samples"]) {
+    Json gaps = Json::array();
+    for (int i = 0; i < 64; ++i) gaps.push_back(1'000'000 + 100'000 * i);
+    sample["itl_ns"] = gaps;
+  }
+  for (Json& sample : one["paths"]["engine"]["samples"]) sample["itl_ns"] = std::vector<int>(64, 800'000);
+  const std::string text = after(render_table(record, false, 80), "How does the time of a token grow?");
+  const std::string curves = block(text, "tokens before it");
+  CHECK_THAT(curves, Catch::Matchers::Contains("    naive, ms             1.550    2.800    4.100    5.400    6.700  ▂▄▅▇█\n"));
+  CHECK_THAT(curves, Catch::Matchers::Contains("    engine, ms            0.800    0.800    0.800    0.800    0.800  ▁▁▁▁▁\n"));
+  CHECK_THAT(curves, Catch::Matchers::Contains("naive 100.0 µs, engine 0 µs, of which reading"));
+}
+
+TEST_CASE("cases of few tokens show no growth", "[report]") {
+  Json record = sample();
+  record["cases"].erase(0);
+  CHECK_THAT(render_table(record, false, 80), !Catch::Matchers::Contains("How does the time of a token grow?"));
+}
+
 TEST_CASE("settings that differ between cases are all named", "[report]") {
   Json record = sample();
   record["cases"][1]["settings"]["run"]["dtype"] = "bfloat16";

@@ -117,3 +117,31 @@ TEST_CASE("pairs that are no pairs or no durations are a mistake of the caller",
   CHECK_THROWS_AS(paired_ratio(std::vector{std::nan("")}, std::vector{1.0}), std::invalid_argument);
   CHECK_THROWS_WITH(paired_ratio(std::vector{1.0}, std::vector{HUGE_VAL}), "paired_ratio: pair 0 holds inf");
 }
+
+TEST_CASE("a robust line does not see one point that is far off", "[stats]") {
+  const std::vector<double> x = {0, 1, 2, 3, 4}, y = {1, 3, 5, 7, 100};
+  const auto line = robust_line(x, y);
+  REQUIRE(line);
+  CHECK(line->slope == 2);
+  CHECK(line->intercept == 1);
+  CHECK(line->at(10) == 21);
+}
+
+TEST_CASE("a robust line through points of equal x leaves their pairs out", "[stats]") {
+  const std::vector<double> x = {1, 1, 3}, y = {0, 10, 4};  // slopes 2 and -3: -0.5
+  CHECK(robust_line(x, y)->slope == -0.5);
+  CHECK_FALSE(robust_line(std::vector<double>{1, 1}, std::vector<double>{0, 10}));
+  CHECK_FALSE(robust_line({}, {}));
+  CHECK_THROWS_AS(robust_line(x, std::vector<double>{1}), std::invalid_argument);
+}
+
+TEST_CASE("a robust line through many points takes them from all over", "[stats]") {
+  std::vector<double> x, y;
+  for (int i = 0; i < 5000; ++i) {
+    x.push_back(i);
+    y.push_back(i < 3000 ? 5.0 * i : 15000 + 1.0 * (i - 3000));
+  }
+  const auto line = robust_line(x, y);
+  CHECK(line->slope > 1);
+  CHECK(line->slope < 5);
+}
