@@ -1,6 +1,7 @@
 #include "harness/report/export/gbench.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
 #include "harness/report/export/junit.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>

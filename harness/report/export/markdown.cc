@@ -1,6 +1,7 @@
 #include "harness/report/export/markdown.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
