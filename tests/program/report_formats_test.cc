@@ -119,6 +119,10 @@ TEST_CASE("what report is asked for in vain ends with exit code 2 or 6 and the n
     CHECK(run.last_error_line() == row.error);
   }
   CHECK_FALSE(fs::exists(temp / "x"));
+  if (!fs::exists("/proc/self/fd/1")) return;
+  // stdout is a file here: a link as /dev/stdout is one, in a folder where a mistake breaks nothing.
+  CHECK(run_kvproof(report({"--out", "/proc/self/fd/1"})).err ==
+        "error: /proc/self/fd/1: is a device or a pipe, which cannot be replaced whole; give the name of a file\n");
 }
 
 TEST_CASE("a damaged record names its field and nothing is written", "[program][report]") {
