@@ -67,7 +67,7 @@ function configuration(ink, datasets, x, y, say) {
 
 function dots(ink, path, label, data, more = {}) {
   return {label, data, path, borderColor: ink[path], backgroundColor: ink[path], pointStyle: kShapes[path],
-          radius: 3, hoverRadius: 6, borderWidth: 1.5, showLine: false, ...more};
+          radius: 3, hoverRadius: 6, borderWidth: 1.5, showLine: false, clip: 8, ...more};
 }
 
 // A line without points, which hovering passes over.
@@ -89,7 +89,7 @@ function fitted({depth, slope, intercept}, unit) {
 function stepsChart(one, ink) {
   const plot = one.steps, times = kPaths.flatMap((path) => plot[path].ns), unit = unitOf(times);
   const small = unitOf(kPaths.map((path) => Math.abs(plot[path].slope ?? 0)));
-  const datasets = [], lines = [];
+  const datasets = [], lines = [], {count: all, ns: {length: shown}} = plot.naive;
   for (const path of kPaths) {
     const curve = plot[path];
     datasets.push(dots(ink, path, path, pairs(curve.depth, curve.ns.map((ns) => ns / unit.ns)),
@@ -102,7 +102,8 @@ function stepsChart(one, ink) {
   return {
     config: configuration(ink, [...lines, ...datasets], axis(ink, 'tokens before it', {fromZero: false, whole: true}),  // what comes first is on top
                           axis(ink, `time of the step, ${unit.name}`, {log: spansDecades(times)}), say),
-    note: 'Each step is the median over the repetitions; the lines are those of Theil and Sen.',
+    note: 'Each step is the median over the repetitions; the lines are those of Theil and Sen.' +
+          (shown < all ? ` ${shown} of ${all} steps are shown.` : ''),
   };
 }
 

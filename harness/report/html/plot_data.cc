@@ -25,7 +25,7 @@ std::optional<Json> steps_of(const View& one, const char* path) {
     depth.push_back(static_cast<int64_t>(curve.depth[i]));
     ns.push_back(curve.ns[i]);
   }
-  Json out = {{"depth", depth}, {"ns", ns}, {"slope", nullptr}, {"intercept", nullptr}};
+  Json out = {{"depth", depth}, {"ns", ns}, {"count", curve.size()}, {"slope", nullptr}, {"intercept", nullptr}};
   if (const auto line = line_through(curve)) {
     out["slope"] = line->slope;
     out["intercept"] = line->intercept;

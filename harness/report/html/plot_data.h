@@ -8,7 +8,8 @@ namespace kvproof {
 /// {"cases": [...], "groups": [...]}, what charts.js reads: times in ns, rates per second, as the record has them.
 ///
 /// cases   those that ran: id, label (shape), verdict, group, and a plot for each of
-///           steps      naive, engine: {depth[], ns[] (medians over the repetitions), slope, intercept (ns; null: no line)}
+///           steps      naive, engine: {depth[], ns[] (medians over the repetitions), count (of all steps), slope,
+///                      intercept (ns; null: no line)}
 ///           gaps       naive, engine: {ns[] ascending, share[] (of all gaps, at most that long), count}
 ///           runs       naive, engine: [{kind ("first call", "warm-up", "repetition"), number, order, e2e_ns}],
 ///                      median_ns of each

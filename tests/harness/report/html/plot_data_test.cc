@@ -57,6 +57,13 @@ TEST_CASE("a step stands at the tokens before it, with the median over the repet
   CHECK(steps["engine"]["intercept"] == 50.0);
 }
 
+TEST_CASE("of very many steps some are shown, and the count says of how many", "[report][html]") {
+  const Json steps = data_of(with_samples({{10, std::vector<int64_t>(5000, 7)}}, {{10, {50}}}))["cases"][0]["steps"];
+  CHECK(steps["naive"]["count"] == 5000);
+  CHECK(steps["naive"]["ns"].size() == 1024);
+  CHECK(steps["naive"]["depth"].back() == 6 + 4999);
+}
+
 TEST_CASE("one step has no line through it", "[report][html]") {
   const Json steps = data_of(with_samples({{10, {100}}}, {{10, {50}}}))["cases"][0]["steps"];
   CHECK(steps["naive"]["ns"] == Json({100.0}));
