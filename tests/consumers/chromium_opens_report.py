@@ -179,9 +179,13 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
     evil = "</script><img src=x onerror=document.title='gone'>\"'<!--<script>&\x1b"
     hostile["cases"][0]["id"] = hostile["cases"][0]["shape"]["label"] = hostile["cases"][3]["speedup"]["withheld"] = evil
     hostile["machine"]["cpu_model"] = hostile["verifications"][0]["error_by_position"]["scenario"] = evil
+    finding = {"level": "L3", "position": 4, "error": 0.5}
+    hostile["verifications"][0].update(verdict="FAIL", outcomes=[{"name": evil, "findings": [finding, {**finding, "error": 0}]}])
     answer = opened(written(hostile, scratch, "hostile"), scratch)
     assert answer["images"] == 0 and answer["scripts"] == 5, answer["scripts"]  # ours and the probe's two
     check_drawn(answer)
+    failed = answer["cases"][0]["plots"]["error"]["sets"][1]
+    assert (failed["label"], failed["xs"], failed["ys"]) == ("failed: L3, keys and values", [4], [0.5]), failed
     assert answer["options"][0].startswith("</script><img src=x"), answer["options"]
 
     failed = json.loads(SAMPLE.read_text())
