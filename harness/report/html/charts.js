@@ -3,7 +3,10 @@
 // touches the page. Colours come in as `ink`; times are ns in the data, and shown in the unit that fits.
 
 const kPaths = ['naive', 'engine'];
-const kShapes = {naive: 'triangle', engine: 'circle'};
+const kShapes = {
+  naive: 'triangle',
+  engine: 'circle'
+};
 const kLogFrom = 20;  // values that span more are told apart on a logarithmic axis only
 
 const number = (value, digits = 4) => String(Number(value.toPrecision(digits)));
@@ -38,8 +41,13 @@ function axis(ink, title, {log = false, fromZero = true, whole = false, ...more}
     ...(log ? {} : {beginAtZero: fromZero}),
     title: {display: true, text: title, color: ink.ink},
     grid: {color: ink.grid, borderColor: ink.line},
-    ticks: {color: ink.muted, maxRotation: 0, autoSkipPadding: 14, ...(whole ? {precision: 0} : {}),
-            callback: log ? logTick : (value) => number(value)},
+    ticks: {
+      color: ink.muted,
+      maxRotation: 0,
+      autoSkipPadding: 14,
+      ...(whole ? {precision: 0} : {}),
+      callback: log ? logTick : (value) => number(value)
+    },
     ...more,
   };
 }
@@ -66,14 +74,37 @@ function configuration(ink, datasets, x, y, say) {
 }
 
 function dots(ink, path, label, data, more = {}) {
-  return {label, data, path, borderColor: ink[path], backgroundColor: ink[path], pointStyle: kShapes[path],
-          radius: 3, hoverRadius: 6, borderWidth: 1.5, showLine: false, clip: 8, ...more};
+  return {
+    label,
+    data,
+    path,
+    borderColor: ink[path],
+    backgroundColor: ink[path],
+    pointStyle: kShapes[path],
+    radius: 3,
+    hoverRadius: 6,
+    borderWidth: 1.5,
+    showLine: false,
+    clip: 8,
+    ...more
+  };
 }
 
 // A line without points, which hovering passes over.
 function line(label, data, colour, more = {}) {
-  return {label, data, borderColor: colour, backgroundColor: colour, showLine: true, radius: 0, hoverRadius: 0, pointStyle: 'line',
-          borderWidth: 2, silent: true, ...more};
+  return {
+    label,
+    data,
+    borderColor: colour,
+    backgroundColor: colour,
+    showLine: true,
+    radius: 0,
+    hoverRadius: 0,
+    pointStyle: 'line',
+    borderWidth: 2,
+    silent: true,
+    ...more
+  };
 }
 
 // A straight line is a curve on a logarithmic axis: points enough for that.
@@ -92,18 +123,21 @@ function stepsChart(one, ink) {
   const datasets = [], lines = [], {count: all, ns: {length: shown}} = plot.naive;
   for (const path of kPaths) {
     const curve = plot[path];
-    datasets.push(dots(ink, path, path, pairs(curve.depth, curve.ns.map((ns) => ns / unit.ns)),
-                       {radius: curve.depth.length > 200 ? 2 : 3, borderWidth: 0, backgroundColor: ink[path] + 'a0'}));
+    datasets.push(dots(
+        ink, path, path, pairs(curve.depth, curve.ns.map((ns) => ns / unit.ns)),
+        {radius: curve.depth.length > 200 ? 2 : 3, borderWidth: 0, backgroundColor: ink[path] + 'a0'}));
     if (curve.slope === null) continue;
     const label = `${path}, fitted: ${number(curve.slope / small.ns, 3)} ${small.name} more a token`;
     lines.push(line(label, fitted(curve, unit), ink[path], {borderDash: path === 'naive' ? [6, 4] : []}));
   }
   const say = (point, dataset) => `${dataset.path}: ${number(point.y)} ${unit.name} behind ${point.x} tokens`;
   return {
-    config: configuration(ink, [...lines, ...datasets], axis(ink, 'tokens before it', {fromZero: false, whole: true}),  // what comes first is on top
-                          axis(ink, `time of the step, ${unit.name}`, {log: spansDecades(times)}), say),
+    config: configuration(
+        ink, [...lines, ...datasets],
+        axis(ink, 'tokens before it', {fromZero: false, whole: true}),  // what comes first is on top
+        axis(ink, `time of the step, ${unit.name}`, {log: spansDecades(times)}), say),
     note: 'Each step is the median over the repetitions; the lines are those of Theil and Sen.' +
-          (shown < all ? ` ${shown} of ${all} steps are shown.` : ''),
+        (shown < all ? ` ${shown} of ${all} steps are shown.` : ''),
   };
 }
 
@@ -117,7 +151,8 @@ function speedupChart(one, ink, data) {
     datasets.push(line('its interval', low, ink.band, {borderWidth: 1, fill: '+1', pointStyle: 'rect'}));
     datasets.push(line('', high, ink.band, {borderWidth: 1, unnamed: true}));
   }
-  datasets.push(dots(ink, 'engine', `this case, run up to there${mark}`, curve, {showLine: true, radius: curve.length > 60 ? 0 : 2, what: one.id}));
+  datasets.push(dots(
+      ink, 'engine', `this case, run up to there${mark}`, curve, {showLine: true, radius: curve.length > 60 ? 0 : 2}));
   const others = data.groups[one.group].ends.filter((end) => data.cases[end.case] !== one);
   if (others.length > 0) {
     const ends = others.map((end) => ({x: end.length, y: end.ratio, end}));
@@ -126,64 +161,96 @@ function speedupChart(one, ink, data) {
   const lengths = datasets.flatMap((set) => set.data.map((point) => point.x));
   const ratios = datasets.flatMap((set) => set.data.map((point) => point.y));
   const ends = {least: Math.min(...lengths), most: Math.max(...lengths)};
-  datasets.push(line('equally fast', [{x: ends.least, y: 1}, {x: ends.most, y: 1}], ink.muted, {borderWidth: 1, borderDash: [2, 4]}));
-  const interval = (of) => of.low === null || of.low === undefined ? '' : ` [${number(of.low, 3)}, ${number(of.high, 3)}]`;
+  datasets.push(line(
+      'equally fast', [{x: ends.least, y: 1}, {x: ends.most, y: 1}], ink.muted, {borderWidth: 1, borderDash: [2, 4]}));
+  const interval = (of) =>
+      of.low === null || of.low === undefined ? '' : ` [${number(of.low, 3)}, ${number(of.high, 3)}]`;
   const say = (point, dataset) => {
     const end = point.end;
-    if (end) return `${data.cases[end.case].id}: ${number(end.ratio, 3)}x${end.verified ? '' : '?'}${interval(end)} at ${end.length} tokens`;
+    if (end) {
+      const ratio = `${number(end.ratio, 3)}x${end.verified ? '' : '?'}${interval(end)}`;
+      return `${data.cases[end.case].id}: ${ratio} at ${end.length} tokens`;
+    }
     const at = plot.length.indexOf(point.x);
     return `${number(point.y, 3)}x${mark}${interval({low: plot.low[at], high: plot.high[at]})} at ${point.x} tokens`;
   };
-  const config = configuration(ink, datasets, axis(ink, 'tokens of the text, prompt included', {log: spansDecades(lengths), fromZero: false}),
-                               axis(ink, 'naive / engine, whole run', {log: spansDecades(ratios)}), say);
+  const config = configuration(
+      ink, datasets, axis(ink, 'tokens of the text, prompt included', {log: spansDecades(lengths), fromZero: false}),
+      axis(ink, 'naive / engine, whole run', {log: spansDecades(ratios)}), say);
   config.options.plugins.legend.labels.filter = (item, all) => !all.datasets[item.datasetIndex].unnamed;
-  return {config, note: 'How much faster the engine would have been, had both stopped there: first token and prefill included.' +
-                        (plot.verified ? '' : ' ?: not verified.')};
+  return {
+    config,
+    note: 'How much faster the engine would have been, had both stopped there: first token and prefill included.' +
+        (plot.verified ? '' : ' ?: not verified.')
+  };
 }
 
 function gapsChart(one, ink) {
   const plot = one.gaps, times = kPaths.flatMap((path) => plot[path].ns), unit = unitOf(times);
   const datasets = kPaths.map((path) => {
     const points = pairs(plot[path].ns.map((ns) => ns / unit.ns), plot[path].share.map((share) => 100 * share));
-    return dots(ink, path, `${path}, ${plot[path].count} gaps`, [{x: points[0].x, y: 0}, ...points],
-                {showLine: true, stepped: 'before', radius: points.length > 60 ? 0 : 2, borderDash: path === 'naive' ? [6, 3] : []});
+    return dots(ink, path, `${path}, ${plot[path].count} gaps`, [{x: points[0].x, y: 0}, ...points], {
+      showLine: true,
+      stepped: 'before',
+      radius: points.length > 60 ? 0 : 2,
+      borderDash: path === 'naive' ? [6, 3] : []
+    });
   });
-  const say = (point, dataset) => `${dataset.path}: ${number(point.y, 3)} % are at most ${number(point.x)} ${unit.name}`;
+  const say = (point, dataset) =>
+      `${dataset.path}: ${number(point.y, 3)} % are at most ${number(point.x)} ${unit.name}`;
   return {
-    config: configuration(ink, datasets, axis(ink, `gap, ${unit.name}`, {log: spansDecades(times), fromZero: false}),
-                          axis(ink, 'share of all gaps, %', {max: 100}), say),
+    config: configuration(
+        ink, datasets, axis(ink, `gap, ${unit.name}`, {log: spansDecades(times), fromZero: false}),
+        axis(ink, 'share of all gaps, %', {max: 100}), say),
     note: 'All gaps of all repetitions, warm-up left out.',
   };
 }
 
 function runsChart(one, ink) {
-  const plot = one.runs, times = kPaths.flatMap((path) => plot[path].runs.map((run) => run.e2e_ns)), unit = unitOf(times);
+  const plot = one.runs, times = kPaths.flatMap((path) => plot[path].runs.map((run) => run.e2e_ns)),
+        unit = unitOf(times);
   const longest = kPaths.map((path) => plot[path].runs).reduce((a, b) => a.length >= b.length ? a : b);
-  const name = (run) => run.kind === 'first call' ? run.kind : run.kind === 'warm-up' ? `warm-up ${run.number}` : String(run.number);
+  const name = (run) => run.kind === 'first call' ? run.kind :
+      run.kind === 'warm-up'                      ? `warm-up ${run.number}` :
+                                                    String(run.number);
   const datasets = [];
   for (const path of kPaths) {
     const {runs, median_ns: median} = plot[path], counted = (run) => run.kind === 'repetition';
     const points = runs.map((run, i) => ({x: i, y: run.e2e_ns / unit.ns, run}));
     datasets.push(dots(ink, path, path, points, {
-      radius: 5, hoverRadius: 7, backgroundColor: points.map((point) => counted(point.run) ? ink[path] : ink.surface),
+      radius: 5,
+      hoverRadius: 7,
+      backgroundColor: points.map((point) => counted(point.run) ? ink[path] : ink.surface),
     }));
     const measured = points.filter((point) => counted(point.run));
     if (median === null || measured.length < 2) continue;
-    datasets.push(line(`${path}, median ${unit.text(median)}`,
-                       [measured[0], measured[measured.length - 1]].map((point) => ({x: point.x, y: median / unit.ns})), ink[path],
-                       {borderWidth: 1.5, borderDash: path === 'naive' ? [6, 4] : []}));
+    datasets.push(line(
+        `${path}, median ${unit.text(median)}`,
+        [measured[0], measured[measured.length - 1]].map((point) => ({x: point.x, y: median / unit.ns})), ink[path],
+        {borderWidth: 1.5, borderDash: path === 'naive' ? [6, 4] : []}));
   }
   const say = (point, dataset) => `${dataset.path}, ${name(point.run)}: ${number(point.y)} ${unit.name}, ` +
-                                  `${point.run.order === 0 ? 'first' : 'second'} of its pair`;
-  const x = axis(ink, 'repetition', {fromZero: false, min: -0.5, max: longest.length - 0.5, afterBuildTicks: (scale) => {
-    scale.ticks = longest.map((_, value) => ({value}));
-  }});
+      `${point.run.order === 0 ? 'first' : 'second'} of its pair`;
+  const x = axis(ink, 'repetition', {
+    fromZero: false,
+    min: -0.5,
+    max: longest.length - 0.5,
+    afterBuildTicks: (scale) => {
+      scale.ticks = longest.map((_, value) => ({value}));
+    }
+  });
   x.ticks = {...x.ticks, autoSkip: true, callback: (value) => longest[value] ? name(longest[value]) : ''};
-  return {config: configuration(ink, datasets, x, axis(ink, `whole run, ${unit.name}`, {log: spansDecades(times)}), say),
-          note: 'Hollow: the first call and warm-up, which no number above counts.'};
+  return {
+    config: configuration(ink, datasets, x, axis(ink, `whole run, ${unit.name}`, {log: spansDecades(times)}), say),
+    note: 'Hollow: the first call and warm-up, which no number above counts.'
+  };
 }
 
-const kReads = {in_cache: 'in cache', weights: 'as much as the weights', out_of_cache: 'out of cache'};
+const kReads = {
+  in_cache: 'in cache',
+  weights: 'as much as the weights',
+  out_of_cache: 'out of cache'
+};
 
 // What memory at that rate allows, up to where multiplying is the limit.
 function roof(read, most, from) {
@@ -200,25 +267,36 @@ function rooflineChart(one, ink) {
   const ridge = most / Math.max(...reads.map((read) => read.bytes_per_s));
   const dashes = {in_cache: [2, 3], weights: [7, 3], out_of_cache: []};
   const engineFirst = [...points].sort((a, b) => a.path.localeCompare(b.path));  // smaller, and on top
-  const datasets = engineFirst.map((point) => dots(ink, point.path, `${point.path}, ${point.phase}`,
-    [{x: point.intensity, y: point.flops_per_s / 1e9, point}],
-    {pointStyle: point.phase === 'prefill' ? 'rectRot' : 'circle', radius: point.path === 'naive' ? 9 : 6, hoverRadius: 10}));
+  const datasets = engineFirst.map(
+      (point) => dots(
+          ink, point.path, `${point.path}, ${point.phase}`, [{x: point.intensity, y: point.flops_per_s / 1e9, point}], {
+            pointStyle: point.phase === 'prefill' ? 'rectRot' : 'circle',
+            radius: point.path === 'naive' ? 9 : 6,
+            hoverRadius: 10
+          }));
   for (const read of reads) {
     if (most / read.bytes_per_s <= from) continue;
-    datasets.push(line(`reading ${kReads[read.name] ?? read.name}, ${number(read.bytes_per_s / 1e9, 3)} GB/s`, roof(read, most, from), ink.muted,
-                       {borderDash: dashes[read.name] ?? [], borderWidth: 1.5}));
+    datasets.push(line(
+        `reading ${kReads[read.name] ?? read.name}, ${number(read.bytes_per_s / 1e9, 3)} GB/s`, roof(read, most, from),
+        ink.muted, {borderDash: dashes[read.name] ?? [], borderWidth: 1.5}));
   }
-  datasets.push(line(`multiplying, ${number(most / 1e9, 3)} GFLOP/s`, [{x: Math.max(from, ridge), y: most / 1e9}, {x: to, y: most / 1e9}], ink.ink));
+  datasets.push(line(
+      `multiplying, ${number(most / 1e9, 3)} GFLOP/s`,
+      [{x: Math.max(from, ridge), y: most / 1e9}, {x: to, y: most / 1e9}], ink.ink));
   const say = ({point}) => {
     const of = point.phase === 'prefill' ? 'multiplying' : 'reading';
     const share = point.share === null ? '' : `, ${number(100 * point.share, 3)} % of the peak in ${of}`;
-    return `${point.path}, ${point.phase}: ${number(point.flops_per_s / 1e9)} GFLOP/s at ${number(point.intensity, 3)} FLOP/byte${share}`;
+    return `${point.path}, ${point.phase}: ${number(point.flops_per_s / 1e9)} GFLOP/s at ${
+        number(point.intensity, 3)} FLOP/byte${share}`;
   };
   return {
-    config: configuration(ink, datasets, axis(ink, 'FLOP a byte', {log: true, min: from, max: to}),
-                          axis(ink, 'GFLOP/s', {log: true, max: top}), say),
-    note: 'Dots: the median rate reached. FLOPs are the cost model\'s; bytes are the least that a forward reads: weights once, and the keys and values ' +
-          'of the cache. Lines: this machine\'s measured peaks.',
+    config: configuration(
+        ink, datasets, axis(ink, 'FLOP a byte', {log: true, min: from, max: to}),
+        axis(ink, 'GFLOP/s', {log: true, max: top}), say),
+    note:
+        'Dots: the median rate reached. FLOPs are the cost model\'s; bytes are the least that a forward reads: ' +
+        'weights once, and the keys and values ' +
+        'of the cache. Lines: this machine\'s measured peaks.',
   };
 }
 
@@ -230,25 +308,39 @@ function errorChart(one, ink) {
   if (logits) {
     const all = pairs(logits.positions, logits.max_abs), points = all.filter((point) => point.y > 0);
     exact = all.length - points.length;
-    datasets.push(dots(ink, 'engine', `logits (L2), ${logits.scenario}`, points, {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3, scenario: logits.scenario}));
+    datasets.push(dots(
+        ink, 'engine', `logits (L2), ${logits.scenario}`, points,
+        {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3}));
   }
   const levels = [...new Set(findings.map((finding) => finding.level))].sort();
   levels.forEach((level, i) => {
     const points = findings.filter((finding) => finding.level === level && finding.error > 0)
-                           .map((finding) => ({x: finding.position, y: finding.error, finding}));
+                       .map((finding) => ({x: finding.position, y: finding.error, finding}));
     if (points.length === 0) return;
-    datasets.push(dots(ink, 'bad', `failed: ${level}, ${points[0].finding.name}`, points,
-                       {pointStyle: kFindingShapes[i % kFindingShapes.length], radius: 6, hoverRadius: 8}));
+    datasets.push(dots(
+        ink, 'bad', `failed: ${level}, ${points[0].finding.name}`, points,
+        {pointStyle: kFindingShapes[i % kFindingShapes.length], radius: 6, hoverRadius: 8}));
   });
-  if (datasets.every((set) => set.data.length === 0)) return {sentence: 'No error at any position: the values are the same to the last bit.'};
-  const say = (point, dataset) => point.finding
-    ? `${point.finding.level} ${point.finding.name}: off by ${number(point.y, 3)} at position ${point.x}, ${point.finding.scenario}`
-    : `logits: off by ${number(point.y, 3)} at position ${point.x}`;
+  if (datasets.every((set) => set.data.length === 0))
+    return {sentence: 'No error at any position: the values are the same to the last bit.'};
+  const say = (point, dataset) => point.finding ?
+      `${point.finding.level} ${point.finding.name}: off by ${number(point.y, 3)} at position ${point.x}, ${
+          point.finding.scenario}` :
+      `logits: off by ${number(point.y, 3)} at position ${point.x}`;
   return {
-    config: configuration(ink, datasets, axis(ink, 'position', {fromZero: false, whole: true}), axis(ink, 'largest error', {log: true}), say),
+    config: configuration(
+        ink, datasets, axis(ink, 'position', {fromZero: false, whole: true}), axis(ink, 'largest error', {log: true}),
+        say),
     note: (logits ? 'The largest difference of a cached run\'s logits from recomputation. ' : '') +
-          (exact > 0 ? `${exact} positions without any error are not on a logarithmic axis.` : ''),
+        (exact > 0 ? `${exact} positions without any error are not on a logarithmic axis.` : ''),
   };
 }
 
-const kCharts = {steps: stepsChart, speedup: speedupChart, gaps: gapsChart, error: errorChart, roofline: rooflineChart, runs: runsChart};
+const kCharts = {
+  steps: stepsChart,
+  speedup: speedupChart,
+  gaps: gapsChart,
+  error: errorChart,
+  roofline: rooflineChart,
+  runs: runsChart
+};
