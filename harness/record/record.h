@@ -60,6 +60,9 @@ std::filesystem::path write_run(const std::filesystem::path& folder, const Json&
 /// throws as write_run
 void write_json(const std::filesystem::path& file, const Json& document);
 
+/// Writes a text likewise: as it is, replacing the file in one step.
+void write_text(const std::filesystem::path& file, const std::string& text);
+
 /// Reads a run's record of this version.
 ///
 /// throws RecordError: no such file, a folder, unreadable; not JSON, with the byte; another schema or version

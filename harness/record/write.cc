@@ -131,8 +131,10 @@ std::filesystem::path write_run(const std::filesystem::path& folder, const Json&
   return target;
 }
 
-void write_json(const std::filesystem::path& file, const Json& document) {
-  WholeFile(full_path(file), text_of(document)).replace_target();
+void write_json(const std::filesystem::path& file, const Json& document) { write_text(file, text_of(document)); }
+
+void write_text(const std::filesystem::path& file, const std::string& text) {
+  WholeFile(full_path(file), text).replace_target();
 }
 
 }  // namespace kvproof

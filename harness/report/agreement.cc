@@ -7,6 +7,7 @@
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
 namespace {
@@ -55,11 +56,15 @@ std::string numbers_of(const View& one, const Layout& layout) {
                  rows, small_number(logits.is_null() ? std::nullopt : std::optional(logits.at("max_abs").number())));
 }
 
+}  // namespace
+
 std::string error_text(const View& error) {
   const std::string place = shown(error.at("place"));
   return fmt::format("{} error: {}{}{}", shown(error.at("kind")), place, place.empty() ? "" : ": ",
                      shown(error.at("message")));
 }
+
+namespace {
 
 bool rows_differ(const View& agreement) {
   if (agreement.at("tokens").is_null()) return false;

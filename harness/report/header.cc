@@ -8,6 +8,7 @@
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
 namespace {
@@ -22,6 +23,8 @@ void add_once(std::vector<std::string>& list, const std::string& text) {
 
 /// Whether somebody else's engine runs it; records of before there were any have no such field.
 bool is_subject(const View& checkpoint) { return checkpoint.has("subject") && !checkpoint.at("subject").is_null(); }
+
+}  // namespace
 
 std::string checkpoint_text(const View& checkpoint) {
   std::vector<std::string> parts;
@@ -44,7 +47,6 @@ std::string checkpoint_text(const View& checkpoint) {
   return joined(parts, ", ");
 }
 
-// How the cases ran: one text where they are alike.
 std::string settings_text(const View& record) {
   std::set<std::string> subjects;
   for (const View& checkpoint : record.at("checkpoints").items())
@@ -79,6 +81,8 @@ std::string machine_text(const View& machine) {
   return text + "; " + shown(machine.at("os"));
 }
 
+namespace {
+
 /// "out of it 16.0 GB/s": what reading a working set reached; nothing where the clock did not advance.
 std::optional<std::string> read_text(const View& peaks, const char* set, const char* words) {
   for (const View& read : peaks.at("read").items()) {
@@ -89,7 +93,8 @@ std::optional<std::string> read_text(const View& peaks, const char* set, const c
   return std::nullopt;
 }
 
-/// What the machine reached at best with one number of threads in one dtype.
+}  // namespace
+
 std::string peaks_text(const View& peaks) {
   std::vector<std::string> reads;
   for (const auto& [set, words] : {std::pair{"in_cache", "in cache"}, std::pair{"out_of_cache", "out of it"}})
@@ -115,6 +120,8 @@ std::string program_text(const View& program) {
   const std::string sanitizers = shown(program.at("sanitizers"));
   return sanitizers.empty() ? text : text + ", sanitizers: " + sanitizers;
 }
+
+namespace {
 
 // How many there are of each, in this order: "2 AGREE, 1 TIE".
 std::string tally(const std::vector<std::string>& verdicts, const std::vector<std::string>& order) {
@@ -150,6 +157,20 @@ const char* meaning_of(int64_t exit_code, bool outputs_disagree) {
 }
 
 }  // namespace
+
+std::string closing_text(const View& record) {
+  std::vector<std::string> verdicts, verifications;
+  const auto cases = record.at("cases").items();
+  for (const View& one : cases) verdicts.push_back(verdict_of(one));
+  if (record.has("verifications"))
+    for (const View& one : record.at("verifications").items()) verifications.push_back(shown(one.at("verdict")));
+  std::string counts = tally(verdicts, {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"});
+  if (!verifications.empty()) counts += "; verification: " + tally(verifications, {"PASS", "INCONCLUSIVE", "FAIL"});
+  const bool disagree = std::find(verdicts.begin(), verdicts.end(), "DISAGREE") != verdicts.end();
+  const int64_t code = record.at("exit_code").integer();
+  return fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"), counts, code,
+                     meaning_of(code, disagree));
+}
 
 void write_header(const View& record, Page& page) {
   const std::string title = "kvproof run " + shown(record.at("config").at("file")), when = shown(record.at("started"));
@@ -192,20 +213,8 @@ void write_closing(const View& record, Page& page) {
     page.line();
     for (const View& warning : warnings) page.wrapped("  - ", shown(warning));
   }
-  std::vector<std::string> verdicts, verifications;
-  const auto cases = record.at("cases").items();
-  for (const View& one : cases) verdicts.push_back(verdict_of(one));
-  if (record.has("verifications"))
-    for (const View& one : record.at("verifications").items()) verifications.push_back(shown(one.at("verdict")));
-  std::string counts = tally(verdicts, {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"});
-  if (!verifications.empty()) counts += "; verification: " + tally(verifications, {"PASS", "INCONCLUSIVE", "FAIL"});
-  const bool disagree = std::find(verdicts.begin(), verdicts.end(), "DISAGREE") != verdicts.end();
-  const int64_t code = record.at("exit_code").integer();
   page.line();
-  page.wrapped("",
-               fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"), counts,
-                           code, meaning_of(code, disagree)),
-               code == 0 ? Ink::good : Ink::bad);
+  page.wrapped("", closing_text(record), record.at("exit_code").integer() == 0 ? Ink::good : Ink::bad);
 }
 
 }  // namespace kvproof

@@ -8,8 +8,50 @@
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
+
+std::optional<double> median_of(const View& metrics, const char* name) {
+  const View metric = metrics.at(name);
+  return metric.is_null() ? std::nullopt : std::optional(metric.at("median").number());
+}
+
+std::optional<double> share_of(const View& path, const char* phase, const char* share) {
+  if (!path.has("utilization") || path.at("utilization").is_null()) return std::nullopt;
+  const View use = path.at("utilization").at(phase);
+  return use.is_null() ? std::nullopt : median_of(use, share);
+}
+
+std::string rate_text(std::optional<double> rate, std::optional<double> share) {
+  if (!rate || !share) return plain_number(rate);
+  const std::string percent = *share < 0.005 ? "<1" : fmt::format("{:.0f}", 100 * *share);
+  return fmt::format("{} ({} %)", plain_number(rate), percent);
+}
+
+std::string interval_of(const View& ratio) {
+  const auto low = ratio.at("low").number_or_null(), high = ratio.at("high").number_or_null();
+  if (!low || !high) return "";
+  std::string from = times(low), to = times(high);
+  from.pop_back();
+  to.pop_back();
+  return fmt::format("[{}, {}]", from, to);
+}
+
+std::vector<std::string> faults_of(const View& one) {
+  std::vector<std::string> reasons;
+  if (one.at("validity").at("verdict").text() == "VALID") return reasons;
+  for (const View& reason : one.at("validity").at("reasons").items()) reasons.push_back(shown(reason));
+  return reasons;
+}
+
+std::string why_unverified(const View& one) {
+  // Records of before runs verified have no such field.
+  const bool undecided = one.has("verification") && one.at("verification").at("verdict").text() == "INCONCLUSIVE";
+  return undecided ? "not verified: with this model a broken cache might not have shown"
+                   : "not verified: nobody knows whether the engine's output is right";
+}
+
 namespace {
 
 // Five columns: end to end, first token, prefill, decode, positions. On a wide page intervals stand beside their ratio.
@@ -32,25 +74,6 @@ std::string row(const Layout& layout, const std::string& label, const Cells& cel
   return line;
 }
 
-std::optional<double> median_of(const View& metrics, const char* name) {
-  const View metric = metrics.at(name);
-  return metric.is_null() ? std::nullopt : std::optional(metric.at("median").number());
-}
-
-/// What share of the machine's peak the path reached in "prefill" or "decode". Absent: not measured, or an older record.
-std::optional<double> share_of(const View& path, const char* phase, const char* share) {
-  if (!path.has("utilization") || path.at("utilization").is_null()) return std::nullopt;
-  const View use = path.at("utilization").at(phase);
-  return use.is_null() ? std::nullopt : median_of(use, share);
-}
-
-/// "4212 (31 %)": a rate, and what share of the peak it is.
-std::string rate_text(std::optional<double> rate, std::optional<double> share) {
-  if (!rate || !share) return plain_number(rate);
-  const std::string percent = *share < 0.005 ? "<1" : fmt::format("{:.0f}", 100 * *share);
-  return fmt::format("{} ({} %)", plain_number(rate), percent);
-}
-
 Cells path_cells(const View& path) {
   const View metrics = path.at("metrics");
   return {milliseconds(median_of(metrics, "e2e_ns")), milliseconds(median_of(metrics, "ttft_ns")),
@@ -65,22 +88,6 @@ bool has_shares(const View& one) {
     if (share_of(path, "prefill", "mfu") || share_of(path, "decode", "mbu")) return true;
   }
   return false;
-}
-
-std::string interval_of(const View& ratio) {
-  const auto low = ratio.at("low").number_or_null(), high = ratio.at("high").number_or_null();
-  if (!low || !high) return "";
-  std::string from = times(low), to = times(high);
-  from.pop_back();
-  to.pop_back();
-  return fmt::format("[{}, {}]", from, to);
-}
-
-std::vector<std::string> faults_of(const View& one) {
-  std::vector<std::string> reasons;
-  if (one.at("validity").at("verdict").text() == "VALID") return reasons;
-  for (const View& reason : one.at("validity").at("reasons").items()) reasons.push_back(shown(reason));
-  return reasons;
 }
 
 void write_ratios(const View& one, const Layout& layout, Page& page) {
@@ -119,13 +126,6 @@ std::string heading_of(const View& one) {
   if (const auto ceiling = one.at("work").at("ceiling").number_or_null())
     parts.push_back("FLOPs allow " + times(ceiling));
   return fmt::format("{}", fmt::join(parts, ", "));
-}
-
-std::string why_unverified(const View& one) {
-  // Records of before runs verified have no such field.
-  const bool undecided = one.has("verification") && one.at("verification").at("verdict").text() == "INCONCLUSIVE";
-  return undecided ? "not verified: with this model a broken cache might not have shown"
-                   : "not verified: nobody knows whether the engine's output is right";
 }
 
 /// What the engine's own clock says, where it runs behind the protocol and has one.

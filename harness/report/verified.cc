@@ -7,18 +7,10 @@
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
 namespace {
-
-// "demo float32", with the device and threads where that names two of them.
-std::string name_of(const View& one, const std::vector<View>& all) {
-  const auto short_name = [](const View& v) { return shown(v.at("checkpoint")) + " " + shown(v.at("dtype")); };
-  const std::string name = short_name(one);
-  const auto alike = std::count_if(all.begin(), all.end(), [&](const View& v) { return short_name(v) == name; });
-  if (alike < 2) return name;
-  return fmt::format("{}, {}, {}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"));
-}
 
 std::string extent_of(const View& one) {
   std::string text = fmt::format("{} up to {}", counted(one.at("scenarios").integer(), "scenario"),
@@ -49,6 +41,18 @@ void write_failure(const View& one, const std::string& indent, Page& page) {
 
 }  // namespace
 
+std::string verification_name(const View& one, const std::vector<View>& all) {
+  const auto short_name = [](const View& v) { return shown(v.at("checkpoint")) + " " + shown(v.at("dtype")); };
+  const std::string name = short_name(one);
+  const auto alike = std::count_if(all.begin(), all.end(), [&](const View& v) { return short_name(v) == name; });
+  if (alike < 2) return name;
+  return fmt::format("{}, {}, {}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"));
+}
+
+std::string verification_text(const View& one) {
+  return shown(one.at("verdict")) == "PASS" ? extent_of(one) + uncovered_of(one) : shown(one.at("explanation"));
+}
+
 void write_verifications(const View& record, Page& page) {
   if (!record.has("verifications")) return;  // a record of before runs verified
   const auto all = record.at("verifications").items();
@@ -56,9 +60,7 @@ void write_verifications(const View& record, Page& page) {
   page.line();
   for (const View& one : all) {
     const std::string verdict = shown(one.at("verdict")), begin = "  verification  " + verdict + "  ";
-    const bool pass = verdict == "PASS";
-    const std::string why = pass ? extent_of(one) + uncovered_of(one) : shown(one.at("explanation"));
-    page.wrapped(begin, name_of(one, all) + ": " + why, Ink::plain, ink_of(verdict));
+    page.wrapped(begin, verification_name(one, all) + ": " + verification_text(one), Ink::plain, ink_of(verdict));
     if (verdict == "FAIL") write_failure(one, left("", display_width(begin)), page);
   }
 }

@@ -1,29 +1,5 @@
 // The bytes of generations/, included as they are. KVPROOF_VECTORS is that folder, in quotes.
-// Tensors are read where they lie: a file starts at a multiple of 64 bytes, as torch.save aligns its records.
-
-#if defined(__APPLE__)
-.macro label symbol
-  .globl _\symbol
-  .private_extern _\symbol
-_\symbol:
-.endm
-.section __TEXT,__const
-#else
-.macro label symbol
-  .globl \symbol
-  .hidden \symbol
-\symbol:
-.endm
-.section .note.GNU-stack,"",%progbits
-.section .rodata
-#endif
-
-.macro embed symbol, root, file
-  .p2align 6
-  label \symbol
-  .incbin "\root/\file"
-  label \symbol\()_end
-.endm
+#include "harness/embed.inc"
 
 .macro generation symbol, root, folder
   embed \symbol\()_model, "\root", "\folder/base_checkpoints/d4/model_000050.pt"

@@ -1,0 +1,28 @@
+#include "harness/report/html/embedded.h"
+
+#include <cstddef>
+
+// What embedded_files.S defines: where each file begins and ends.
+#define FILE_OF(symbol) extern "C" const char symbol[], symbol##_end[];
+FILE_OF(kvproof_page_html)
+FILE_OF(kvproof_page_css)
+FILE_OF(kvproof_page_charts)
+FILE_OF(kvproof_page_script)
+FILE_OF(kvproof_page_chart_js)
+#undef FILE_OF
+
+namespace kvproof {
+namespace {
+
+std::string_view between(const char* begin, const char* end) { return {begin, static_cast<std::size_t>(end - begin)}; }
+
+}  // namespace
+
+PageFiles page_files() {
+#define FILE_OF(symbol) between(symbol, symbol##_end)
+  return {FILE_OF(kvproof_page_html), FILE_OF(kvproof_page_css), FILE_OF(kvproof_page_charts),
+          FILE_OF(kvproof_page_script), FILE_OF(kvproof_page_chart_js)};
+#undef FILE_OF
+}
+
+}  // namespace kvproof

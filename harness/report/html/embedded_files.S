@@ -1,0 +1,9 @@
+// The page's files and Chart.js, included as they are. KVPROOF_PAGE is this folder, KVPROOF_CHART_FOLDER and
+// KVPROOF_CHART_FILE are the library's: all in quotes.
+#include "harness/embed.inc"
+
+embed kvproof_page_html, KVPROOF_PAGE, "page.html"
+embed kvproof_page_css, KVPROOF_PAGE, "page.css"
+embed kvproof_page_charts, KVPROOF_PAGE, "charts.js"
+embed kvproof_page_script, KVPROOF_PAGE, "page.js"
+embed kvproof_page_chart_js, KVPROOF_CHART_FOLDER, KVPROOF_CHART_FILE

@@ -1,0 +1,68 @@
+// How far the engine's outputs are off, against the position, as the verification of the case's group saw it.
+#include <optional>
+
+#include "harness/error.h"
+#include "harness/report/html/plot_data.h"
+#include "harness/report/page.h"
+
+namespace kvproof {
+namespace {
+
+std::optional<View> verification_of(const View& record, const View& one) {
+  if (!one.has("verification") || !record.has("verifications")) return std::nullopt;  // before runs verified
+  const View own = one.at("verification");
+  const auto index = own.at("index").integer_or_null();
+  if (!index) return std::nullopt;
+  const auto all = record.at("verifications").items();
+  if (*index < 0 || *index >= std::ssize(all))
+    throw RecordError(own.pointer() + "/index", "expected one of the record's " + std::to_string(all.size()) +
+                                                    " verifications, found " + std::to_string(*index) +
+                                                    "; the record is damaged");
+  return all[static_cast<std::size_t>(*index)];
+}
+
+Json logits_of(const View& verification) {
+  if (!verification.has("error_by_position") || verification.at("error_by_position").is_null()) return nullptr;
+  const View errors = verification.at("error_by_position");
+  Json positions = Json::array(), max_abs = Json::array();
+  const auto at = errors.at("positions").items(), off = errors.at("max_abs").items();
+  for (std::size_t i = 0; i < std::min(at.size(), off.size()); ++i) {
+    const auto error = off[i].number_or_null();
+    if (!error) continue;  // not finite
+    positions.push_back(at[i].integer());
+    max_abs.push_back(*error);
+  }
+  if (positions.empty()) return nullptr;
+  return {{"scenario", shown(errors.at("scenario"))}, {"positions", positions}, {"max_abs", max_abs}};
+}
+
+// What failed, level by level: only findings that have a place and a size.
+Json findings_of(const View& verification) {
+  Json findings = Json::array();
+  for (const View& outcome : verification.at("outcomes").items()) {
+    for (const View& finding : outcome.at("findings").items()) {
+      const auto position = finding.at("position").integer_or_null();
+      const auto error = finding.at("error").number_or_null();
+      if (!position || !error) continue;
+      const std::string level = shown(finding.at("level"));
+      findings.push_back({{"level", level},
+                          {"name", shown(verification.at("levels").at(finding.at("level").text()).at("name"))},
+                          {"scenario", shown(outcome.at("name"))},
+                          {"position", *position},
+                          {"error", *error}});
+    }
+  }
+  return findings;
+}
+
+}  // namespace
+
+Json error_by_position(const View& record, const View& one) {
+  const auto verification = verification_of(record, one);
+  if (!verification) return no_plot("The case was not verified: nobody looked for errors.");
+  Json logits = logits_of(*verification), findings = findings_of(*verification);
+  if (logits.is_null() && findings.empty()) return no_plot("The verification kept no errors by position.");
+  return {{"logits", logits}, {"findings", findings}};
+}
+
+}  // namespace kvproof

@@ -1,0 +1,33 @@
+#include "harness/report/html/html.h"
+
+#include "harness/report/html/embedded.h"
+#include "harness/report/html/markup.h"
+#include "harness/report/html/plot_data.h"
+#include "harness/report/html/sections.h"
+#include "harness/report/page.h"
+
+namespace kvproof {
+namespace {
+
+// Without the line that sends a browser's tools to look for a source map beside the page.
+std::string without_source_map(std::string_view script) {
+  return std::string(script.substr(0, script.rfind("\n//# sourceMappingURL=")));
+}
+
+}  // namespace
+
+std::string render_html(const Json& record) {
+  const View view(record);
+  const PageFiles files = page_files();
+  return filled(files.html, {{"title", html_text("kvproof run " + shown(view.at("config").at("file")))},
+                             {"started", html_text(shown(view.at("started")))},
+                             {"style", std::string(files.style)},
+                             {"verdict", verdict_section(view)},
+                             {"table", case_table(view)},
+                             {"sections", folded_sections(view)},
+                             {"data", data_block(plot_data(view))},
+                             {"chart_js", without_source_map(files.chart_js)},
+                             {"script", std::string(files.charts) + std::string(files.script)}});
+}
+
+}  // namespace kvproof
