@@ -8,11 +8,19 @@
 
 namespace kvproof {
 
+/// Keys and values that outlive a generation: those of the first tokens of one row. Behind them may lie what the last
+/// generation left.
+struct KeptPrefix {
+  std::vector<TokenId> tokens;
+  std::optional<KVCache> cache;
+};
+
 class CachedSource final : public LogitSource {
  public:
   /// A fresh cache. max_tokens  what will be generated at most; open_ended: it may well be far less, so the cache grows
-  CachedSource(const Model& model, int64_t max_tokens, bool open_ended)
-      : model_(model), max_tokens_(max_tokens), open_ended_(open_ended) {}
+  /// prefix      where the first `kept` tokens of the prompt are, or will be, held; null where kept is 0
+  CachedSource(const Model& model, int64_t max_tokens, bool open_ended, KeptPrefix* prefix = nullptr, int64_t kept = 0)
+      : model_(model), max_tokens_(max_tokens), open_ended_(open_ended), prefix_(prefix), kept_(kept) {}
 
   at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) override;
   at::Tensor next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) override;
@@ -22,8 +30,14 @@ class CachedSource final : public LogitSource {
  private:
   const Model& model_;
   int64_t max_tokens_;
+  /// One row with room for exactly `capacity` positions that holds the kept tokens and nothing else.
+  KVCache& begin(const std::vector<TokenId>& prompt, int64_t capacity);
+
   bool open_ended_;
-  std::optional<KVCache> cache_;
+  KeptPrefix* prefix_;
+  int64_t kept_;
+  std::optional<KVCache> own_;
+  KVCache* cache_ = nullptr;  // own_, or the prefix's
   int64_t token_forwards_ = 0, kv_cache_bytes_ = 0;
 };
 

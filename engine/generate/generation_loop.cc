@@ -33,6 +33,8 @@ int64_t check_request(const GenerationRequest& request, const RequestLimits& lim
     if (request.prompt[i] < 0 || request.prompt[i] >= limits.vocab_size)
       throw ArgumentError("prompt", fmt::format("id {} at position {}: must be in [0, {})", request.prompt[i], i, limits.vocab_size));
   }
+  if (request.kept_prefix < 0 || request.kept_prefix >= P)
+    throw ArgumentError("kept_prefix", fmt::format("must be in [0, {}), below the prompt's tokens, got {}", P, request.kept_prefix));
   if (request.num_samples < 1) throw ArgumentError("num_samples", fmt::format("must be at least 1, got {}", request.num_samples));
   if (request.max_tokens.value_or(0) < 0) throw ArgumentError("max_tokens", fmt::format("must be at least 0, got {}", *request.max_tokens));
   if (!request.forced.empty() && static_cast<int64_t>(request.forced.size()) != request.num_samples)

@@ -28,6 +28,9 @@ struct GenerationRequest {
   bool stop = true;                      // rows end at <|assistant_end|> or <|bos|>; off: these are ordinary tokens
   bool tools = true;                     // the calculator; needs a tokenizer, and is the cached engine's alone
   std::vector<ForcedTokens> forced = {};  // empty, or one per row: replayed by either path, mask 0
+  /// Of so many first tokens of the prompt the cached engine keeps keys and values from call to call, and computes what
+  /// follows alone. The first call fills them, in its time, but in no count of positions. Fewer than the prompt has.
+  int64_t kept_prefix = 0;
 };
 
 /// One step's tokens: only rows that are still running, ascending.

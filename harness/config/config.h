@@ -36,6 +36,7 @@ struct PromptSpec {
   std::string text;             // chat: the user's message; text: the text; file: the path as resolved
   std::vector<int32_t> tokens;  // tokens: as given
   int64_t length = 0;           // synthetic: exactly so many tokens
+  int64_t depth = 0;            // synthetic: behind so many others, which the engine has in its cache
   uint64_t seed = 1;
 };
 
@@ -99,8 +100,8 @@ struct LoadedConfig {
 ///       the file and over what prompts say of their own; of a key that the file sweeps it is an error, and
 ///       "sweep.run.dtype=[…]" is what helps. Relative paths begin at the file's folder here too
 /// A sweep is a grid, its first key slowest; `zip: [[keys], …]` in it makes keys advance together. Values are lists or ranges
-/// (64-1024*2, 1-8+1, 1-8). With prompt.length in it, which only synthetic prompts have, config.prompts holds one prompt for
-/// each length.
+/// (64-1024*2, 1-8+1, 1-8). With prompt.length or prompt.depth in it, which only synthetic prompts have, config.prompts
+/// holds one prompt for each of their values.
 /// throws ConfigError: unreadable file, YAML syntax, unknown key (with "did you mean"), wrong type, out of range, nothing
 ///        to run, a name twice, more than 10,000 cases; place file:line:column, or "--set a.b"
 LoadedConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& sets = {});

@@ -120,6 +120,7 @@ PromptSpec prompt_of(const Json& given, const Tree& tree, const std::string& pat
     const Json& synthetic = given["synthetic"];
     spec.seed = synthetic.value("seed", spec.seed);
     spec.length = synthetic.value("length", int64_t{0});
+    spec.depth = synthetic.value("depth", int64_t{0});
     if (spec.length == 0 && !length_is_swept) {
       fail(tree.find({"synthetic"})->place, join(path, "synthetic"), "length is missing, as in {length: 512}");
     }

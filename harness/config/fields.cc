@@ -121,6 +121,10 @@ Field checkpoints() {
 
 Field length() { return integer("length", 1, 1'048'576, "prompt tokens, bos included"); }
 
+Field depth() {
+  return integer("depth", 0, 1'048'576, "tokens before them that the engine has in its cache when the clock starts");
+}
+
 Field prompts() {
   Field entry =
       map_of("",
@@ -130,7 +134,7 @@ Field prompts() {
                  text("text", "text to go on with"),
                  list_of("tokens", integer("", 0, INT32_MAX, "a token id"), "token ids, as they are"),
                  text("file", "a text file to go on with, relative to this file"),
-                 map_of("synthetic", {length(), with_fallback(1, integer("seed", 0, INT64_MAX, "of the tokens"))},
+                 map_of("synthetic", {length(), with_fallback(0, depth()), with_fallback(1, integer("seed", 0, INT64_MAX, "of the tokens"))},
                         "random tokens"),
              },
              "a prompt");
@@ -149,6 +153,8 @@ Field sweep() {
   }
   sweep.children.push_back(
       {.name = "prompt.length", .type = Type::axis, .doc = "of synthetic prompts", .children = {length()}});
+  sweep.children.push_back(
+      {.name = "prompt.depth", .type = Type::axis, .doc = "of synthetic prompts", .children = {depth()}});
   Field key = word("", names_of(sweep.children), "a swept key");
   Field group = list_of("", std::move(key), "keys that advance together");
   sweep.children.push_back(list_of("zip", std::move(group), "groups of keys that advance together, not as a grid"));

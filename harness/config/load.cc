@@ -38,14 +38,14 @@ void check_not_swept(const Tree& root, const std::vector<Axis>& axes) {
   }
 }
 
-void check_length_sweep(const Tree& root, const std::vector<PromptSpec>& prompts) {
-  const Tree& swept = *root.find({"sweep", "prompt.length"});
+/// Of "prompt.length" and "prompt.depth".
+void check_prompt_sweep(const std::string& key, const Tree& root, const std::vector<PromptSpec>& prompts) {
+  const Tree& swept = *root.find({"sweep", key});
   for (const PromptSpec& prompt : prompts) {
     if (prompt.kind == PromptKind::synthetic) continue;
-    fail(swept.key_place, "sweep.prompt.length",
-         fmt::format(
-             "only synthetic prompts have a length to sweep, and \"{}\" at {} is none; give it a config of its own",
-             prompt.name, prompt.place));
+    fail(swept.key_place, "sweep." + key,
+         fmt::format("only synthetic prompts have a {} to sweep, and \"{}\" at {} is none; give it a config of its own",
+                     key.substr(key.find('.') + 1), prompt.name, prompt.place));
   }
 }
 
@@ -61,12 +61,12 @@ std::size_t count_cases(const Config& config, const std::vector<Axis>& axes, con
            : fmt::format("{} cases, {} at most; sweep less in one file", count, kMostCases));
 }
 
-/// Turns checkpoints × prompts × axes into cases; a swept prompt length makes a prompt of its own.
+/// Turns checkpoints × prompts × axes into cases; a swept length or depth makes a prompt of its own.
 class Expansion {
  public:
   Expansion(LoadedConfig& loaded, const std::vector<Axis>& axes, const std::vector<Settings>& prompt_settings)
       : loaded_(loaded), axes_(axes), settings_(prompt_settings), written_(loaded.config.prompts) {
-    if (is_swept(axes, "prompt.length")) loaded_.config.prompts.clear();
+    if (is_swept(axes, "prompt.length") || is_swept(axes, "prompt.depth")) loaded_.config.prompts.clear();
   }
 
   void run() {
@@ -92,13 +92,14 @@ class Expansion {
   void add_case(std::size_t c, std::size_t p, const std::vector<std::size_t>& at) {
     Settings settings = settings_[p];
     std::string id = loaded_.config.checkpoints[c].name + "/" + written_[p].name;
-    std::size_t prompt = p;
+    PromptSpec prompt = written_[p];
     for (std::size_t a = 0; a < axes_.size(); ++a) {
       for (std::size_t k = 0; k < axes_[a].keys.size(); ++k) {
         const std::string& key = axes_[a].keys[k];
         const Json& value = axes_[a].points[at[a]][k];
-        if (key == "prompt.length") {
-          prompt = prompt_of_length(p, value);
+        if (key == "prompt.length" || key == "prompt.depth") {
+          (key == "prompt.length" ? prompt.length : prompt.depth) = value;
+          prompt.name += "/" + key + "=" + value.dump();
           id += "/" + key + "=" + value.dump();
         } else {
           store(settings, key, value);
@@ -106,25 +107,23 @@ class Expansion {
         }
       }
     }
-    loaded_.cases.push_back({std::move(id), c, prompt, settings.sampler, settings.run, settings.naive});
+    loaded_.cases.push_back({std::move(id), c, place_of(std::move(prompt)), settings.sampler, settings.run, settings.naive});
   }
 
-  std::size_t prompt_of_length(std::size_t p, int64_t length) {
+  /// Where the config holds the prompt; a swept one is put there when it is first met. Names are unique.
+  std::size_t place_of(PromptSpec prompt) {
     std::vector<PromptSpec>& prompts = loaded_.config.prompts;
-    const auto [found, is_new] = by_length_.emplace(std::pair(p, length), prompts.size());
-    if (is_new) {
-      PromptSpec& prompt = prompts.emplace_back(written_[p]);
-      prompt.length = length;
-      prompt.name += fmt::format("/prompt.length={}", length);
-    }
-    return found->second;
+    const auto same = [&](const PromptSpec& one) { return one.name == prompt.name; };
+    const auto found = std::find_if(prompts.begin(), prompts.end(), same);
+    if (found != prompts.end()) return static_cast<std::size_t>(found - prompts.begin());
+    prompts.push_back(std::move(prompt));
+    return prompts.size() - 1;
   }
 
   LoadedConfig& loaded_;
   const std::vector<Axis>& axes_;
   const std::vector<Settings>& settings_;
   const std::vector<PromptSpec> written_;
-  std::map<std::pair<std::size_t, int64_t>, std::size_t> by_length_;
 };
 
 }  // namespace
@@ -142,7 +141,9 @@ LoadedConfig load_config(const std::filesystem::path& file, const std::vector<st
   LoadedConfig loaded;
   loaded.config.file = file;
   config::read_entries(loaded.config, given, root, length_is_swept);
-  if (length_is_swept) config::check_length_sweep(root, loaded.config.prompts);
+  for (const char* key : {"prompt.length", "prompt.depth"}) {
+    if (config::is_swept(axes, key)) config::check_prompt_sweep(key, root, loaded.config.prompts);
+  }
 
   config::Settings defaults;
   config::overlay(defaults, given);

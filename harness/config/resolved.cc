@@ -38,7 +38,7 @@ Json checkpoint_json(const Json& given, const CheckpointSpec& spec) {
   return json;
 }
 
-Json prompt_json(const Json& given, const PromptSpec& spec, bool length_is_swept) {
+Json prompt_json(const Json& given, const PromptSpec& spec, const std::vector<Axis>& axes) {
   Json json = {{"name", spec.name}};
   switch (spec.kind) {
     case PromptKind::chat:
@@ -54,7 +54,8 @@ Json prompt_json(const Json& given, const PromptSpec& spec, bool length_is_swept
       json["file"] = without_machine(given["file"]);
       break;
     case PromptKind::synthetic:
-      if (!length_is_swept) json["synthetic"]["length"] = spec.length;
+      if (!is_swept(axes, "prompt.length")) json["synthetic"]["length"] = spec.length;
+      if (spec.depth > 0 && !is_swept(axes, "prompt.depth")) json["synthetic"]["depth"] = spec.depth;
       json["synthetic"]["seed"] = spec.seed;
       break;
   }
@@ -79,7 +80,7 @@ std::string resolved_json(const Json& given, const Config& config, const std::ve
     resolved["checkpoints"].push_back(checkpoint_json(given["checkpoints"][i], config.checkpoints[i]));
   }
   for (std::size_t i = 0; i < config.prompts.size(); ++i) {
-    Json prompt = prompt_json(given["prompts"][i], config.prompts[i], is_swept(axes, "prompt.length"));
+    Json prompt = prompt_json(given["prompts"][i], config.prompts[i], axes);
     for_each_setting(prompt_settings[i], [&](const std::string& key, const auto&) {
       const std::size_t dot = key.find('.');
       if (!is_swept(axes, key)) prompt[key.substr(0, dot)][key.substr(dot + 1)] = to_json(prompt_settings[i], key);

@@ -147,6 +147,7 @@ naive:
 # sweep:                  # every combination of these; they win over everything above
 #   run.dtype: [float32, bfloat16]
 #   prompt.length: 64-1024*2              # 64, 128, …, 1024; synthetic prompts only
+#   prompt.depth: [0, 512]                # behind so many tokens in the cache; synthetic prompts only
 #   sampler.max_tokens: [64, 32, 16, 8, 4]
 #   zip: [[prompt.length, sampler.max_tokens]]   # these advance together
 )";

@@ -49,9 +49,10 @@ class UncachedSource final : public RecomputingSource {
 class CacheSource final : public LogitSource {
  public:
   /// max_tokens  what will be generated at most; open_ended: it may well be far less, so the caches grow
-  CacheSource(Subject& subject, int64_t max_tokens, bool open_ended)
+  /// kept        holds `prefix` first tokens of the prompt, or will; null where prefix is 0
+  CacheSource(Subject& subject, int64_t max_tokens, bool open_ended, KeptCache* kept, int64_t prefix)
       : subject_(subject), can_(subject.info().can), max_tokens_(max_tokens),
-        grows_(open_ended && can_.has(Ability::reserve)) {}
+        grows_(open_ended && can_.has(Ability::reserve)), kept_(kept), prefix_(prefix) {}
 
   at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) override {
     const auto P = static_cast<int64_t>(prompt.size());
@@ -60,10 +61,13 @@ class CacheSource final : public LogitSource {
     const bool cloned = rows > 1 && can_.has(Ability::clone) && (together_ || can_.has(Ability::caches));
     const int64_t caches = together_ ? 1 : rows, rows_of_each = together_ ? rows : 1;
     std::vector<LogitRows> logits;
-    if (cloned) {
-      const auto prefill = subject_.new_cache(1, P);
-      logits = prefill->forward(TokenBatch::single(prompt), LogitsAt::last);
-      token_forwards_ += P;
+    if (prefix_ > 0 && rows == 1) {
+      borrowed_ = &begin_kept(prompt, capacity);
+      logits = prefill_rest(prompt, *borrowed_);
+    } else if (cloned) {
+      const auto own = prefix_ > 0 ? nullptr : subject_.new_cache(1, P);
+      SubjectCache* prefill = own ? own.get() : &begin_kept(prompt, P);
+      logits = prefill_rest(prompt, *prefill);
       const std::vector<int64_t> source(static_cast<std::size_t>(rows_of_each), 0);
       for (int64_t i = 0; i < caches; ++i) caches_.push_back(prefill->clone_rows(source, capacity));
     } else {
@@ -96,6 +100,28 @@ class CacheSource final : public LogitSource {
   int64_t kv_cache_bytes() const override { return kv_cache_bytes_; }
 
  private:
+  /// The kept cache with the kept tokens in it and nothing else.
+  SubjectCache& begin_kept(const std::vector<TokenId>& prompt, int64_t capacity) {
+    const std::vector<TokenId> wanted(prompt.begin(), prompt.begin() + prefix_);
+    if (kept_->tokens != wanted || !kept_->cache || kept_->cache->capacity() != capacity) {
+      kept_->tokens.clear();  // stands for nothing until it is filled
+      kept_->cache = subject_.new_cache(1, capacity);
+      kept_->cache->forward(TokenBatch::single(wanted), LogitsAt::last);
+      kept_->tokens = wanted;
+    } else {
+      kept_->cache->truncate(0, prefix_);
+    }
+    return *kept_->cache;
+  }
+
+  std::vector<LogitRows> prefill_rest(const std::vector<TokenId>& prompt, SubjectCache& cache) {
+    token_forwards_ += static_cast<int64_t>(prompt.size()) - prefix_;
+    return cache.forward(TokenBatch::single({prompt.begin() + prefix_, prompt.end()}), LogitsAt::last);
+  }
+
+  /// Of all rows, where they are together.
+  SubjectCache& together() { return borrowed_ ? *borrowed_ : *caches_.front(); }
+
   void prefill_one(const std::vector<TokenId>& prompt, int64_t rows, int64_t capacity, std::vector<LogitRows>& logits) {
     const auto P = static_cast<int64_t>(prompt.size());
     TokenBatch batch{rows, P, {}, {}};
@@ -106,7 +132,7 @@ class CacheSource final : public LogitSource {
   }
 
   at::Tensor next_together(const std::vector<TokenId>& tokens) {
-    SubjectCache& cache = *caches_.front();
+    SubjectCache& cache = together();
     if (static_cast<int64_t>(places_.size()) < cache.batch() && cache.retain_rows(places_))
       places_ = up_to(static_cast<int64_t>(places_.size()));
     // Rows that ended and cannot leave are fed on; what they say is nobody's.
@@ -126,7 +152,7 @@ class CacheSource final : public LogitSource {
   }
 
   void note_bytes() {
-    int64_t bytes = 0;
+    int64_t bytes = borrowed_ ? borrowed_->bytes() : 0;
     for (const auto& cache : caches_) bytes += cache ? cache->bytes() : 0;
     kv_cache_bytes_ = std::max(kv_cache_bytes_, bytes);
   }
@@ -135,6 +161,9 @@ class CacheSource final : public LogitSource {
   const Abilities can_;
   int64_t max_tokens_;
   bool grows_;
+  KeptCache* kept_;
+  int64_t prefix_;
+  SubjectCache* borrowed_ = nullptr;                   // the kept one, decoded from by one row
   bool together_ = true;                               // all rows are in one cache
   std::vector<std::unique_ptr<SubjectCache>> caches_;  // one, or one per row; null: the row ended
   std::vector<int64_t> places_;                        // of the rows that go on: rows of the cache, or caches
@@ -144,7 +173,7 @@ class CacheSource final : public LogitSource {
 }  // namespace
 
 GenerationResult drive_generation(Subject& subject, Path path, const GenerationRequest& request,
-                                  const SpecialTokens* specials, GenerationObserver* observer) {
+                                  const SpecialTokens* specials, GenerationObserver* observer, KeptCache* kept) {
   const SubjectInfo info = subject.info();
   const bool ours = info.rotary_len == 10 * info.sequence_len;  // nanochat's tables
   const RequestLimits limits{info.vocab_size, info.rotary_len,
@@ -158,7 +187,11 @@ GenerationResult drive_generation(Subject& subject, Path path, const GenerationR
   if (request.num_samples > 1 && !info.can.has(Ability::batch) && !info.can.has(Ability::caches))
     throw ArgumentError("num_samples",
                         fmt::format("must be 1, got {}: {} holds one row at a time", request.num_samples, info.name));
-  CacheSource source(subject, max_tokens, !request.max_tokens);
+  if (request.kept_prefix > 0 && (!kept || !info.can.has(Ability::truncate)))
+    throw ArgumentError("kept_prefix", fmt::format("must be 0: {} cannot truncate a cache to what is to be kept", info.name));
+  if (request.kept_prefix > 0 && request.num_samples > 1 && !(info.can.has(Ability::clone) && info.can.has(Ability::batch)))
+    throw ArgumentError("kept_prefix", fmt::format("must be 0 for several rows: {} cannot clone a row into a batch", info.name));
+  CacheSource source(subject, max_tokens, !request.max_tokens, kept, request.kept_prefix);
   return run_generation(request, max_tokens, rules, NanochatProcedure::engine, nullptr, source, observer);
 }
 

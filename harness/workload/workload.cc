@@ -67,7 +67,7 @@ std::vector<TokenId> synthetic_tokens(const PromptSpec& spec, const Tokenizer* t
   if (tokenizer) tokens.push_back(tokenizer->special().bos);
   uint64_t state = spec.seed;
   std::size_t previous = ordinary.size();  // none yet
-  while (std::ssize(tokens) < spec.length) {
+  while (std::ssize(tokens) < spec.depth + spec.length) {
     // Smear looks at the neighbour: where two tokens are equal, a wrong neighbour would not show.
     const bool first = previous == ordinary.size();
     std::size_t drawn = next_random(state) % (first ? ordinary.size() : ordinary.size() - 1);
@@ -80,8 +80,13 @@ std::vector<TokenId> synthetic_tokens(const PromptSpec& spec, const Tokenizer* t
 
 }  // namespace
 
+std::string shape_label(const Prompt& prompt, int64_t generated) {
+  const std::string depth = prompt.depth > 0 ? fmt::format(" @ d{}", prompt.depth) : "";
+  return fmt::format("pp{} tg{}{}", prompt.size() - prompt.depth, generated, depth);
+}
+
 Prompt resolve_prompt(const PromptSpec& spec, const Tokenizer* tokenizer, int64_t vocab_size) {
-  Prompt prompt{spec.name, spec.kind, "", {}};
+  Prompt prompt{spec.name, spec.kind, "", {}, spec.depth};
   switch (spec.kind) {
     case PromptKind::chat:
     case PromptKind::text:

@@ -101,6 +101,48 @@ TEST_CASE("each row of a batch draws its own first token") {
   CHECK(first.size() > 4);
 }
 
+TEST_CASE("a kept prefix changes the counts and nothing else, call after call") {
+  const int64_t rows = GENERATE(1, 3);
+  const auto engine = make_cached_engine(*demo().model, &demo().tokenizer);
+  GenerationRequest request = text_request("In the beginning God created the heaven and the earth", 12);
+  request.num_samples = rows;
+  request.sampler = {.temperature = 1.0, .seed = 4};
+  request.stop = request.tools = false;
+  const auto P = static_cast<int64_t>(request.prompt.size());
+  const GenerationResult whole = demo().engine->generate(request);
+  for (const int64_t kept : {P - 1, P - 1, int64_t{5}, int64_t{1}, int64_t{5}}) {
+    request.kept_prefix = kept;
+    Recorder recorder;
+    const GenerationResult result = engine->generate(request, &recorder);
+    CAPTURE(kept);
+    for (int64_t r = 0; r < rows; ++r) CHECK(result.rows[r].tokens == whole.rows[r].tokens);
+    CHECK(result.token_forwards == P - kept + rows * 11);
+    CHECK(recorder.forwards.front() == P - kept);
+    CHECK(result.kv_cache_bytes == whole.kv_cache_bytes);
+  }
+}
+
+TEST_CASE("another prompt, or other lengths, are not answered out of a kept prefix") {
+  const auto engine = make_cached_engine(*demo().model, &demo().tokenizer);
+  for (const char* text : {"In the beginning", "And the LORD said", "In the beginning"}) {
+    for (const int64_t max_tokens : {4, 20, 7}) {
+      GenerationRequest request = text_request(text, max_tokens);
+      request.stop = request.tools = false;
+      const GenerationResult whole = demo().engine->generate(request);
+      request.kept_prefix = 2;
+      CHECK(engine->generate(request).rows[0].tokens == whole.rows[0].tokens);
+    }
+  }
+}
+
+TEST_CASE("a prefix that leaves nothing to compute is refused") {
+  GenerationRequest request = text_request("In the beginning", 4);
+  request.kept_prefix = static_cast<int64_t>(request.prompt.size());
+  CHECK_THROWS_WITH(demo().engine->generate(request),
+                    "kept_prefix: must be in [0, " + std::to_string(request.prompt.size()) +
+                        "), below the prompt's tokens, got " + std::to_string(request.prompt.size()));
+}
+
 TEST_CASE("no forward is wasted, and positions are counted") {
   // nanochat runs one more forward after the last token.
   const int64_t max_tokens = GENERATE(0, 1, 2, 9);

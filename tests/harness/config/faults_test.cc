@@ -58,13 +58,13 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
        "threads, "
        "pin, repetitions, verify, peaks)"},
       {"in a synthetic prompt", kCheckpoint + "prompts: [{synthetic: {len: 4}}]\n",
-       "bad.yaml:2:24: prompts.0.synthetic.len: unknown key (known: length, seed)"},
+       "bad.yaml:2:24: prompts.0.synthetic.len: unknown key (known: length, depth, seed)"},
       {"of a sweep", kTop + "sweep: {dtype: [float32]}\n",
        "bad.yaml:3:9: sweep.dtype: unknown key, did you mean \"run.dtype\"? (known: sampler.temperature, "
        "sampler.top_k, "
        "sampler.seed, sampler.max_tokens, sampler.num_samples, sampler.stop, sampler.mode, sampler.tools, run.backend, "
        "run.dtype, run.device, run.threads, run.pin, run.repetitions, run.verify, run.peaks, naive.logits, "
-       "prompt.length, zip)"},
+       "prompt.length, prompt.depth, zip)"},
   });
 }
 

@@ -77,6 +77,19 @@ TEST_CASE("a swept prompt length makes a prompt of each length", "[config]") {
   CHECK(loaded.cases[6].prompt == 2);
 }
 
+TEST_CASE("a swept depth makes a prompt of each depth, beside lengths", "[config]") {
+  const LoadedConfig loaded = load_text(
+      "checkpoints: [{name: m, synthetic: d4}]\n"
+      "prompts: [{name: p, synthetic: {length: 9, depth: 3}}]\n"
+      "sweep: {prompt.depth: [0, 512], prompt.length: [1, 16]}\n");
+  CHECK(ids_of(loaded) == Ids{"m/p/prompt.depth=0/prompt.length=1", "m/p/prompt.depth=0/prompt.length=16",
+                              "m/p/prompt.depth=512/prompt.length=1", "m/p/prompt.depth=512/prompt.length=16"});
+  REQUIRE(loaded.config.prompts.size() == 4);
+  CHECK(loaded.config.prompts[loaded.cases[3].prompt].depth == 512);
+  CHECK(loaded.config.prompts[loaded.cases[3].prompt].length == 16);
+  CHECK(loaded.config.prompts[loaded.cases[0].prompt].depth == 0);
+}
+
 TEST_CASE("a sweep wins over the file and over a prompt's own settings", "[config]") {
   const LoadedConfig loaded = load_text(
       "checkpoints: [{name: m, synthetic: d4}]\n"

@@ -159,6 +159,41 @@ TEST_CASE("greedy and sampled generations of one row and of several are those of
   }
 }
 
+TEST_CASE("a kept prefix is filled once, and what follows it is computed alone", "[driven]") {
+  const Head head;
+  for (const int64_t rows : {1, 4}) {
+    CAPTURE(rows);
+    GenerationRequest all = request(rows, 6);
+    const GenerationResult expected = head.subject->generate(Path::engine, all, nullptr);
+    all.kept_prefix = 2;
+    KeptCache kept;
+    const SubjectCache* first = nullptr;
+    for (int call = 0; call < 3; ++call) {
+      Moments moments;
+      const GenerationResult found = drive_generation(*head.subject, Path::engine, all, &head.tokenizer.special(), &moments, &kept);
+      check_rows(found, expected);
+      CHECK(moments.forwards.front() == 1);
+      CHECK(found.token_forwards == expected.token_forwards - 2);
+      if (call == 0) first = kept.cache.get();
+      CHECK(kept.cache.get() == first);
+    }
+  }
+}
+
+TEST_CASE("a prefix cannot be kept where caches cannot be cut back, or rows not be cloned", "[driven]") {
+  const Head head;
+  GenerationRequest all = request(4, 6);
+  all.kept_prefix = 2;
+  KeptCache kept;
+  const auto drive = [&](Abilities can, KeptCache* where) {
+    LimitedSubject limited(*head.subject, can);
+    drive_generation(limited, Path::engine, all, &head.tokenizer.special(), nullptr, where);
+  };
+  CHECK_THROWS_AS(drive(Abilities::all(), nullptr), ArgumentError);
+  CHECK_THROWS_AS(drive(without({Ability::truncate}), &kept), ArgumentError);
+  CHECK_THROWS_AS(drive(without({Ability::clone}), &kept), ArgumentError);
+}
+
 TEST_CASE("nanochat's own draws are the same too, of either path", "[driven]") {
   const Head head;
   GenerationRequest all = request(3, 8);

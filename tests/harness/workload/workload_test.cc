@@ -66,6 +66,17 @@ std::string fault_of(const PromptSpec& spec, const Tokenizer* tokenizer, int64_t
 
 }  // namespace
 
+TEST_CASE("a prompt with a depth has so many tokens more, of one sequence, and says so", "[workload]") {
+  PromptSpec deep = synthetic(16);
+  deep.depth = 100;
+  const Prompt prompt = resolve_prompt(deep, &tokenizer(), kVocab);
+  CHECK(prompt.size() == 116);
+  CHECK(prompt.depth == 100);
+  CHECK(prompt.tokens == resolve_prompt(synthetic(116), &tokenizer(), kVocab).tokens);
+  CHECK(shape_label(prompt, 128) == "pp16 tg128 @ d100");
+  CHECK(shape_label(resolve_prompt(synthetic(16), &tokenizer(), kVocab), 4) == "pp16 tg4");
+}
+
 TEST_CASE("text and chat become the ids that nanochat makes of them", "[workload]") {
   std::ifstream stream(source_path("tests/golden/demo-d4.json"));
   const auto golden = nlohmann::json::parse(stream);
