@@ -31,7 +31,8 @@ std::string words_of(const std::exception& error);
 bool is_subject_error(const std::exception& error);
 
 enum class ExitCode : int {
-  ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70
+  ok = 0, regression = 1, usage = 2, inconclusive = 3, no_baseline = 4, disagree = 5, failed = 6, bug = 70,
+  interrupted = 130  // ended by Ctrl-C, as a shell would say; no failure of ours and none of the data
 };
 
 /// Config and argument errors: usage. Checkpoint, tokenizer, capacity, record and subject errors: failed.

@@ -18,7 +18,9 @@ StepCurve step_curve(const View& one_case, const std::string& path) {
   }
   StepCurve curve;
   if (samples.empty()) return curve;
-  const auto prompt = static_cast<double>(one_case.at("shape").at("P").integer());
+  const View shape = one_case.at("shape");  // records of before prompts had a depth have none
+  const int64_t kept = shape.has("depth") ? shape.at("depth").integer() : 0;
+  const auto prompt = static_cast<double>(kept + shape.at("P").integer());
   const auto shorter = [](const auto& a, const auto& b) { return a.size() < b.size(); };
   const std::size_t steps = std::min_element(samples.begin(), samples.end(), shorter)->size();
   for (std::size_t i = 0; i < steps; ++i) {

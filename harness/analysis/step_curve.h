@@ -21,7 +21,8 @@ struct StepCurve {
   std::size_t size() const { return depth.size(); }
 };
 
-/// From the samples of `path` ("naive", "engine"): step i of a case with P prompt tokens has depth P + i. Ends with
+/// From the samples of `path` ("naive", "engine"): step i of a case with P prompt tokens has depth P + i, and
+/// the tokens that the engine had in its cache besides. Ends with
 /// the shortest sample.
 /// throws  RecordError: a damaged record
 StepCurve step_curve(const View& one_case, const std::string& path);

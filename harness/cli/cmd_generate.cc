@@ -182,7 +182,7 @@ ExitCode run(Call& call) {
   call.console.note(fmt::format("{} steps, finish {}; {}; {} token-forwards", result.steps, finishes,
                                 observer.summary(), result.token_forwards));
   call.console.document(document_of(request, result, tokenizer, observer.document(session.load_ns)));
-  return InterruptGuard::raised() ? kInterrupted : ExitCode::ok;
+  return InterruptGuard::raised() ? ExitCode::interrupted : ExitCode::ok;
 }
 
 }  // namespace
@@ -195,7 +195,7 @@ Command generate_command() {
        "printed when it has ended. Without tokenizer/ it is token ids. Times leave out tokenization and printing.",
        "JSON: {\"prompt_tokens\", \"rows\": [{\"tokens\", \"mask\", \"text\", \"completion\", \"finish\"}], "
        "\"token_forwards\", \"timing\"}"},
-      {ExitCode::failed, kInterrupted},
+      {ExitCode::failed, ExitCode::interrupted},
       declare,
       run};
 }

@@ -7,10 +7,12 @@
 #include <optional>
 
 #include "harness/cli/config_flags.h"
-#include "harness/cli/output_file.h"
+#include "harness/cli/interrupt.h"
 #include "harness/cli/progress_line.h"
+#include "harness/cli/run_files.h"
 #include "harness/record/record.h"
 #include "harness/report/table.h"
+#include "harness/shell_word.h"
 
 namespace kvproof::cli {
 namespace {
@@ -32,28 +34,53 @@ class RunProgress final : public Progress {
 void declare(CLI::App& app) {
   add_config_flags(app);
   add_value(app, "--out", "FILE", fmt::format("Where to write the record; default a new file in {}/ here", kRunFolder));
+  add_value(app, "--resume", "JOURNAL", "Go on with a run that was cut off: the .jsonl file beside its record");
 }
 
-void write_record(const std::optional<std::string>& out, const Json& record, Console& console) {
-  const std::filesystem::path file = out ? std::filesystem::path(*out) : write_run(kRunFolder, record);
-  if (out) write_json(file, record);
-  console.note("record " + file.string());
+/// What is run: a config from the command line, or the rest of an earlier run's.
+struct Work {
+  LoadedConfig config;
+  RunJournal journal;
+};
+
+Work begin(const Call& call) {
+  const Arguments& arguments = call.arguments;
+  const auto resume = arguments.text("--resume");
+  if (!resume) {
+    LoadedConfig config = read_config_flags(arguments);
+    RunJournal journal = begin_run(arguments.text("--out"), config, arguments.texts("--set"), call.words);
+    return {std::move(config), std::move(journal)};
+  }
+  for (const char* other : {"CONFIG", "--set", "--out"}) {
+    if (arguments.given(other))
+      throw ArgumentError(other, "cannot be given beside --resume: the journal says what was run, and where to");
+  }
+  RunJournal journal = RunJournal::resume(*resume);
+  LoadedConfig config = load_config(journal.config_file(), journal.sets());
+  return {std::move(config), std::move(journal)};
+}
+
+void write_record(RunJournal& journal, const RunOutcome& outcome, Console& console) {
+  write_json(journal.record(), outcome.record);
+  std::filesystem::path shown = journal.record().lexically_proximate(std::filesystem::current_path());
+  if (shown.string().starts_with("..")) shown = journal.record();
+  console.note("record " + shown.string());
+  if (outcome.code != ExitCode::interrupted) return journal.finish();
+  console.note(fmt::format("interrupted; to go on: kvproof run --resume {}", shell_quoted(journal.file().string())));
 }
 
 ExitCode run(Call& call) {
-  const auto config = read_config_flags(call.arguments);
-  const auto out = call.arguments.text("--out");
-  if (out == "") throw ArgumentError("--out", "is empty; give a file or leave the flag out");
-  prepare_output_file(out.value_or(std::string(kRunFolder) + "/record"));
-
+  Work work = begin(call);
   RunProgress progress;
-  const auto outcome = run_config(config, call.words, &progress);
+  const InterruptGuard guard(/*second_ends=*/true);
+  const auto outcome =
+      run_config(work.config, call.words, &progress, {}, {&work.journal, InterruptGuard::raised});
   progress.clear();
 
   // Written before anything is printed: who reads our output may be gone. Printed also where it cannot be written.
   std::optional<RecordError> not_written;
   try {
-    write_record(out, outcome.record, call.console);
+    write_record(work.journal, outcome, call.console);
   } catch (const RecordError& error) {
     not_written = error;
   }
@@ -69,8 +96,10 @@ Command run_command() {
   return {
       "run",
       "Run a config: naive and engine side by side, one record, one table",
-      {"Progress on stderr where that is a terminal. A case that fails does not stop the others. JSON: the record."},
-      {ExitCode::disagree, ExitCode::failed},
+      {"Progress on stderr where that is a terminal. A case that fails does not stop the others. JSON: the record.",
+       "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C the record holds what was judged",
+       "by then; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config."},
+      {ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
       declare,
       run};
 }

@@ -44,7 +44,4 @@ Command machine_command();
 Command synthesize_command();
 Command subject_command();
 
-/// What ended by Ctrl-C returns, as a shell would say; no failure of ours and none of the data.
-inline constexpr ExitCode kInterrupted = static_cast<ExitCode>(130);
-
 }  // namespace kvproof::cli

@@ -7,6 +7,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <new>
+#include <stdexcept>
 
 #include "harness/cli/command.h"
 #include "harness/cli/version.h"
@@ -34,8 +35,10 @@ std::string meaning(ExitCode code) {
       return "a checkpoint, tokenizer, file, size limit or measurement failed";
     case ExitCode::bug:
       return "a bug of kvproof";
+    case ExitCode::interrupted:
+      return "interrupted";
   }
-  return "interrupted";  // kInterrupted
+  throw std::logic_error("an exit code without a meaning");
 }
 
 /// The block at the end of a command's help.

@@ -8,6 +8,7 @@
 
 #include "harness/error.h"
 #include "harness/measure/metrics.h"
+#include "harness/measure/sample_json.h"
 #include "harness/stats/stats.h"
 
 namespace kvproof {
@@ -42,26 +43,6 @@ void put_interval(Json& object, const std::string& key, const Fact<Interval>& fa
 template <class T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
-}
-
-Json sample_json(const Sample& s) {
-  return {{"repetition", s.repetition},
-          {"order", s.order},
-          {"e2e_ns", s.e2e_ns},
-          {"ttft_ns", s.ttft_ns},
-          {"prefill_ns", s.prefill_ns},
-          {"sampling_ns", s.sampling_ns},
-          {"itl_ns", s.itl_ns},
-          {"cpu_ns", or_null(s.cpu_ns)},
-          {"context_switches", or_null(s.context_switches)},
-          {"own_prefill_ns", or_null(s.own_prefill_ns)},
-          {"own_decode_ns", or_null(s.own_decode_ns)}};
-}
-
-Json samples_json(const std::vector<Sample>& samples) {
-  Json list = Json::array();
-  for (const Sample& sample : samples) list.push_back(sample_json(sample));
-  return list;
 }
 
 Json percentiles_json(const std::vector<double>& gaps) {
@@ -240,14 +221,14 @@ Json settings_json(const CaseFacts& f) {
           {"naive", {{"logits", f.cell.naive.logits}}}};
 }
 
-Json work_json(const CaseFacts& f, int64_t prompt) {
+Json work_json(const CaseFacts& f) {
   if (!f.config) {
     Json out = {{"work_ratio", work_ratio(f.measurement)}};
     for (const char* key : {"ceiling", "weight_bytes_stored", "weight_bytes_read", "kv_bytes_per_token"})
       put_null(out, key, kUnknownWeights);
     return out;
   }
-  const Work work = work_of(*f.config, f.bytes, f.cell.naive.logits == "all", prompt, f.measurement);
+  const Work work = work_of(*f.config, f.bytes, f.cell.naive.logits == "all", f.prompt.size(), f.prompt.depth, f.measurement);
   return {{"work_ratio", work.work_ratio},
           {"ceiling", work.ceiling},
           {"weight_bytes_stored", work.weight_bytes_stored},
@@ -269,22 +250,23 @@ Json prompt_json(const Prompt& prompt) {
 }  // namespace
 
 Json case_json(const CaseFacts& f) {
-  const auto prompt = static_cast<int64_t>(f.prompt.tokens.size());
+  const int64_t prompt = f.prompt.size() - f.prompt.depth;
   const CaseMeasurement& m = f.measurement;
   Json out = {{"id", f.cell.id}, {"checkpoint", f.checkpoint}, {"status", "ok"}};
   out["prompt"] = prompt_json(f.prompt);
   out["settings"] = settings_json(f);
   out["shape"] = {{"P", prompt},
                   {"N", m.engine.result.steps},
+                  {"depth", f.prompt.depth},
                   {"rows", f.request.num_samples},
-                  {"label", fmt::format("pp{} tg{}", prompt, m.engine.result.steps)}};
+                  {"label", shape_label(f.prompt, m.engine.result.steps)}};
   out["validity"] = validity_json(f);
   out["agreement"] = agreement_json(f.agreement);
   out["verification"] = case_verification_json(f.verification);
   out["paths"] = {{"naive", path_json(m.naive, f.tokenizer, false, f.use ? &f.use->naive : nullptr)},
                   {"engine", path_json(m.engine, f.tokenizer, true, f.use ? &f.use->engine : nullptr)}};
   out["speedup"] = speedup_json(speedup(m, f.agreement, f.verification));
-  out["work"] = work_json(f, prompt);
+  out["work"] = work_json(f);
   return out;
 }
 

@@ -59,6 +59,7 @@ ModelOptions model_options(const RunSpec& run) { return resolve_model_options({.
 GenerationRequest request_of(const Case& cell, const Prompt& prompt, bool tools) {
   GenerationRequest request;
   request.prompt = prompt.tokens;
+  request.kept_prefix = prompt.depth;
   request.max_tokens = cell.sampler.max_tokens;
   request.num_samples = cell.sampler.num_samples;
   request.sampler = {cell.sampler.temperature, cell.sampler.top_k, cell.sampler.seed,

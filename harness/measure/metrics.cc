@@ -130,14 +130,14 @@ Speedup speedup(const CaseMeasurement& m, const Agreement& agreement, const Case
   return result;
 }
 
-PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt,
+PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt, int64_t kept,
                      const std::vector<int64_t>& lengths) {
   const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
   const double logits = flops_per_token(config, 0, true) - flops_per_token(config, 0, false);
   std::vector<double> upto = {0};  // upto[t]: positions 0 … t - 1 without logits
   for (int64_t t = 0; t < prompt + longest; ++t) upto.push_back(upto.back() + flops_per_token(config, t, false));
   PathFlops flops;
-  flops.engine = upto[prompt] + logits;  // the rows share the prompt
+  flops.engine = upto[prompt] - upto[kept] + logits;  // the rows share the prompt
   for (const int64_t n : lengths) {
     for (int64_t i = 0; i < n; ++i) {
       flops.naive += upto[prompt + i] + logits * (naive_logits_at_all ? static_cast<double>(prompt + i) : 1.0);
@@ -151,11 +151,11 @@ double work_ratio(const CaseMeasurement& m) {
   return static_cast<double>(m.naive.result.token_forwards) / static_cast<double>(m.engine.result.token_forwards);
 }
 
-Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt,
+Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt, int64_t kept,
              const CaseMeasurement& m) {
   std::vector<int64_t> lengths;
   for (const TokenStream& stream : m.engine.streams) lengths.push_back(static_cast<int64_t>(stream.tokens.size()));
-  const PathFlops flops = path_flops(config, naive_logits_at_all, prompt, lengths);
+  const PathFlops flops = path_flops(config, naive_logits_at_all, prompt, kept, lengths);
   Work work;
   work.work_ratio = work_ratio(m);
   work.ceiling = flops.naive / flops.engine;

@@ -50,15 +50,15 @@ struct Work {
 /// Token forwards, naive / engine.
 double work_ratio(const CaseMeasurement& measurement);
 
-/// prompt  P; the rows are as long as the engine's streams
-Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt,
+/// prompt  tokens, kept: those of them that the engine has in its cache; the rows are as long as the engine's streams
+Work work_of(const GptConfig& config, const ElementBytes& bytes, bool naive_logits_at_all, int64_t prompt, int64_t kept,
              const CaseMeasurement& measurement);
 
-/// FLOPs of both paths for rows of these lengths.
+/// FLOPs of both paths for rows of these lengths; prompt, kept as for work_of.
 struct PathFlops {
   double naive = 0, engine = 0;
 };
-PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt,
+PathFlops path_flops(const GptConfig& config, bool naive_logits_at_all, int64_t prompt, int64_t kept,
                      const std::vector<int64_t>& lengths);
 
 }  // namespace kvproof

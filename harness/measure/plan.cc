@@ -70,13 +70,13 @@ ForwardRate calibrate(Subject& subject, const GptConfig& config, Probe& probe) {
   return {0, step.seconds(), flops / (beyond > 0 ? beyond : prefill.seconds())};
 }
 
-PlannedCase estimate_case(const Case& cell, int64_t prompt, const GptConfig& config, const ForwardRate& rate) {
-  const int64_t N = cell.sampler.max_tokens, B = cell.sampler.num_samples;
-  PlannedCase planned{cell.id, fmt::format("pp{} tg{}", prompt, N), prompt, N, B};
+PlannedCase estimate_case(const Case& cell, const Prompt& given, const GptConfig& config, const ForwardRate& rate) {
+  const int64_t prompt = given.size(), N = cell.sampler.max_tokens, B = cell.sampler.num_samples;
+  PlannedCase planned{cell.id, shape_label(given, N), prompt, N, B};
   planned.naive_token_forwards = B * naive_token_forwards(prompt, N);
-  planned.engine_token_forwards = engine_token_forwards(prompt, N, B);
+  planned.engine_token_forwards = engine_token_forwards(prompt - given.depth, N, B);
 
-  const PathFlops flops = path_flops(config, cell.naive.logits == "all", prompt, std::vector<int64_t>(B, N));
+  const PathFlops flops = path_flops(config, cell.naive.logits == "all", prompt, given.depth, std::vector<int64_t>(B, N));
   const auto steps = static_cast<double>(N);
   const double one_token = flops_per_token(config, 0, true) * steps;
   const auto seconds = [&](double work) {
@@ -150,9 +150,8 @@ std::vector<PlannedCase> plan_config(const LoadedConfig& config) {
         const Case& cell = config.cases[index];
         const Prompt prompt =
             resolve_prompt(config.config.prompts[cell.prompt], session.tokenizer_or_null(), info.vocab_size);
-        const auto length = static_cast<int64_t>(prompt.tokens.size());
-        check_capacity(cell, length, info.rotary_len);
-        planned[index] = estimate_case(cell, length, engine->config(), rate);
+        check_capacity(cell, prompt.size(), info.rotary_len);
+        planned[index] = estimate_case(cell, prompt, engine->config(), rate);
         rate.load_s = 0;
       }
       add_verification(config, group, info, planned);

@@ -9,13 +9,15 @@
 #include "harness/config/config.h"
 #include "harness/measure/probe.h"
 #include "harness/subject/subject.h"
+#include "harness/workload/workload.h"
 
 namespace kvproof {
 
 struct PlannedCase {
   std::string id;
   std::string shape;  // "pp16 tg128"; rows may stop earlier
-  int64_t prompt_tokens = 0, max_tokens = 0, rows = 0;
+  int64_t prompt_tokens = 0,  // depth included
+      max_tokens = 0, rows = 0;
   int64_t naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
   double measured_s = 0;                                        // cold calls, warm-up, repetitions
   double estimated_s = 0;  // these, loading, peaks, the comparison of its tokens, its share of the group's verification
@@ -41,6 +43,6 @@ struct ForwardRate {
 ForwardRate calibrate(Subject& subject, const GptConfig& config, Probe& probe);
 
 /// The case's cost by the cost model at these rates, without the verification of its group.
-PlannedCase estimate_case(const Case& cell, int64_t prompt_tokens, const GptConfig& config, const ForwardRate& rate);
+PlannedCase estimate_case(const Case& cell, const Prompt& prompt, const GptConfig& config, const ForwardRate& rate);
 
 }  // namespace kvproof

@@ -28,8 +28,8 @@ std::vector<ForcedTokens> forced_tokens(const std::vector<TokenStream>& streams,
 }
 
 /// Positions that rows of these lengths must have cost.
-int64_t expected_forwards(Path path, int64_t prompt, const std::vector<TokenStream>& streams) {
-  int64_t sum = path == Path::engine ? prompt : 0;
+int64_t expected_forwards(Path path, int64_t prompt, int64_t kept, const std::vector<TokenStream>& streams) {
+  int64_t sum = path == Path::engine ? prompt - kept : 0;
   for (const TokenStream& stream : streams) {
     const auto n = static_cast<int64_t>(stream.tokens.size());
     sum += path == Path::engine ? n - 1 : naive_token_forwards(prompt, n);
@@ -86,13 +86,14 @@ class CaseClock {
   void check_counts(Path path, const PathMeasurement& m, int64_t observed) {
     const char* name = path == Path::naive ? "naive" : "engine";
     const auto prompt = static_cast<int64_t>(requests_[0].prompt.size());
-    const int64_t expected = expected_forwards(path, prompt, m.streams);
+    const int64_t kept = requests_[0].kept_prefix;
+    const int64_t expected = expected_forwards(path, prompt, kept, m.streams);
     if (m.result.token_forwards != expected || observed != expected) {
       invalid(
           fmt::format("{} pushed {} positions through the model ({} of them announced); rows of these lengths take {}",
                       name, m.result.token_forwards, observed, expected));
     }
-    const int64_t prefill = path == Path::engine ? prompt : prompt * requests_[0].num_samples;
+    const int64_t prefill = path == Path::engine ? prompt - kept : prompt * requests_[0].num_samples;
     if (m.prefill_positions != prefill) {
       invalid(fmt::format("{}'s first forward took {} positions, the prompt has {}: something was left in its cache",
                           name, m.prefill_positions, prefill));
@@ -162,26 +163,52 @@ bool is_steady(const std::vector<Sample>& rounds, double tolerance) {
   return std::abs(now - before) <= tolerance * before;
 }
 
-CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy,
-                                    Probe& probe, const RepetitionListener& listener) {
-  CaseClock clock(subject, request, probe);
-  if (listener) listener("first call", 0, 2, std::nullopt);
-  clock.first_call(Path::engine);
-  if (listener) listener("first call", 1, 2, std::nullopt);
-  clock.first_call(Path::naive);
-  clock.measurement().steady = warm_up(clock, policy, probe, listener);
-  const int64_t repetitions = choose_repetitions(clock.measurement(), policy);
+namespace {
+
+void put_before(std::vector<Sample> earlier, std::vector<Sample>& samples) {
+  earlier.insert(earlier.end(), samples.begin(), samples.end());
+  samples = std::move(earlier);
+}
+
+/// Warms up and measures what is missing of `repetitions`.
+void measure_rounds(CaseClock& clock, const RepetitionPolicy& policy, Probe& probe, const RepetitionListener& listener,
+                    CaseLog* log, const EarlierRounds& earlier) {
+  CaseMeasurement& m = clock.measurement();
+  const auto done = static_cast<int64_t>(earlier.naive.size());
+  m.steady = earlier.steady;
+  if (earlier.repetitions == 0 || done < earlier.repetitions) m.steady &= warm_up(clock, policy, probe, listener);
+  const int64_t repetitions = earlier.repetitions > 0 ? earlier.repetitions : choose_repetitions(m, policy);
+  if (log && earlier.repetitions == 0) log->decided(m, repetitions);
   const int64_t start = probe.now_ns();
-  for (int64_t repetition = 0; repetition < repetitions; ++repetition) {
+  for (int64_t repetition = done; repetition < repetitions; ++repetition) {
     if (listener) {
       const double spent = 1e-9 * static_cast<double>(probe.now_ns() - start);
       const auto left = static_cast<double>(repetitions - repetition);
       listener("repetition", repetition, repetitions,
-               repetition == 0 ? std::nullopt : std::optional(spent / static_cast<double>(repetition) * left));
+               repetition == done ? std::nullopt : std::optional(spent / static_cast<double>(repetition - done) * left));
     }
     clock.round(repetition, &PathMeasurement::samples);
+    if (log) log->round(m.naive.samples.back(), m.engine.samples.back());
   }
-  return std::move(clock.measurement());
+}
+
+}  // namespace
+
+CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy,
+                                    Probe& probe, const RepetitionListener& listener, CaseLog* log) {
+  CaseClock clock(subject, request, probe);
+  CaseMeasurement& m = clock.measurement();
+  if (listener) listener("first call", 0, 2, std::nullopt);
+  clock.first_call(Path::engine);
+  if (listener) listener("first call", 1, 2, std::nullopt);
+  clock.first_call(Path::naive);
+  const EarlierRounds earlier = log ? log->begin(m) : EarlierRounds{};
+  measure_rounds(clock, policy, probe, listener, log, earlier);
+  put_before(earlier.naive_warmup, m.naive.warmup);
+  put_before(earlier.engine_warmup, m.engine.warmup);
+  put_before(earlier.naive, m.naive.samples);
+  put_before(earlier.engine, m.engine.samples);
+  return std::move(m);
 }
 
 }  // namespace kvproof

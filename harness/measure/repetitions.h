@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/measure/case_log.h"
 #include "harness/measure/clocked_call.h"
 
 namespace kvproof {
@@ -50,9 +51,11 @@ using RepetitionListener =
 /// given the tokens that the engine's tools forced. Repetitions alternate: naive engine, engine naive, …
 /// Every call must give the tokens and the counts of the first, and count what the row lengths say; else `invalid`
 /// says so.
-/// throws what the subject throws
+/// log      told of each round as it ends; rounds that it remembers are in the result and not measured again, but for
+///          the cold calls, whose outputs must be the same, and the warm-up where rounds are missing. May be null
+/// throws   what the subject, the listener and the log throw
 CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& request, const RepetitionPolicy& policy,
-                                    Probe& probe, const RepetitionListener& listener = {});
+                                    Probe& probe, const RepetitionListener& listener = {}, CaseLog* log = nullptr);
 
 /// Whether the newest round changed the rolling median (of 3) by less than `tolerance`.
 bool is_steady(const std::vector<Sample>& rounds, double tolerance);

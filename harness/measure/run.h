@@ -39,6 +39,17 @@ struct RunOutcome {
   ExitCode code;
 };
 
+class RunJournal;
+
+/// What makes a run outlive its process, or end before its end.
+struct RunLife {
+  /// Where to write down what was measured and judged, and what an earlier process did. Null: nowhere.
+  RunJournal* journal = nullptr;
+  /// Asked between generations. Once true, the run ends with what there is: `partial` is true in its record, and the
+  /// cases that were not judged failed with an error that says how to go on.
+  std::function<bool()> interrupted = {};
+};
+
 /// Seams for tests; no command line reaches them.
 struct RunHooks {
   /// Shown each model under test, and its float64 twin, as soon as it is made. Empty: nobody looks.
@@ -59,8 +70,11 @@ struct RunHooks {
 /// against the largest that were measured of its threads and dtype by then.
 /// command   the words of the command line, for the record
 /// progress  may be null
+/// life      a journal of an earlier process: groups that it judged are taken as they are; of the others the rounds that
+///           it measured are kept, and their cold calls and verification made again
+/// throws    RecordError: the journal cannot be written or gone on with
 /// cost      the thread count of LibTorch is changed and put back
 RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress = nullptr,
-                      const RunHooks& hooks = {});
+                      const RunHooks& hooks = {}, const RunLife& life = {});
 
 }  // namespace kvproof

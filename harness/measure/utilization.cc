@@ -74,9 +74,10 @@ Fact<DecodeUse> decode_use(const CaseShape& s, const PathMeasurement& m, bool ca
 Fact<PrefillUse> prefill_use(const CaseShape& s, const PathMeasurement& m, bool cached, const Fact<Peaks>& peaks) {
   if (m.prefill_positions == 0) return Fact<PrefillUse>::unknown("no prompt was pushed through the model");
   // The engine's rows share one prefill; naive has one for each.
-  const double prompts = static_cast<double>(m.prefill_positions) / static_cast<double>(s.prompt);
+  const int64_t first = cached ? s.kept : 0, count = s.prompt - first;
+  const double prompts = static_cast<double>(m.prefill_positions) / static_cast<double>(count);
   PrefillUse use;
-  use.flops = prompts * flops_of_forward(s.config, 0, s.prompt, !cached && s.naive_logits_at_all);
+  use.flops = prompts * flops_of_forward(s.config, first, count, !cached && s.naive_logits_at_all);
   const auto rates = rates_of(m.samples, use.flops, [](const Sample& sample) { return sample.prefill_ns; });
   if (!rates) return Fact<PrefillUse>::unknown(kStill);
   use.flops_per_s = *rates;

@@ -58,7 +58,8 @@ struct CaseShape {
   const GptConfig& config;
   ElementBytes bytes;
   bool naive_logits_at_all = true;
-  int64_t prompt = 0;  // P
+  int64_t prompt = 0;  // tokens
+  int64_t kept = 0;    // of them in the engine's cache when the clock starts
 };
 
 /// peaks       of the same number of threads and dtype; unknown: mbu and mfu are too, for its reason

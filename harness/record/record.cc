@@ -5,31 +5,16 @@
 #include <cmath>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <vector>
 
 #include "harness/error.h"
+#include "harness/record/text_file.h"
 
 namespace kvproof {
 namespace {
 
 constexpr const char* kNotOurs = "is this a record of kvproof run?";
-
-std::string text_of(const std::filesystem::path& file) {
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    throw RecordError(file.string(), "no such file; kvproof run CONFIG.yaml writes records to results/runs");
-  }
-  if (std::filesystem::is_directory(status))
-    throw RecordError(file.string(), "is a folder; name one of the .json files in it");
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  if (!stream) throw RecordError(file.string(), "cannot be read; check its permissions");
-  return text.str();
-}
 
 Json parse(const std::string& text, const std::string& place) {
   try {
@@ -118,7 +103,7 @@ std::string xxh128_of_file(const std::filesystem::path& file) {
 }
 
 Json read_record(const std::filesystem::path& file) {
-  Json record = parse(text_of(file), file.string());
+  Json record = parse(read_text_file(file), file.string());
   check_schema(record, file.string());
   return record;
 }

@@ -41,23 +41,16 @@ Json machine_json(const MachineFacts& facts, const LoadSnapshot& before, const L
 /// cost   one pass at the speed of the disk
 std::string xxh128_of_file(const std::filesystem::path& file);
 
-/// "20261122T101500Z-demo-a1b2c3.json".
+/// "20261122T101500Z-demo-a1b2c3".
 /// started      "2026-11-22T10:15:00Z"
 /// config_stem  the config's file name without its extension; characters that file names do not take become '-'
 /// config_hash  hex; the first 6 digits are used
-std::string run_file_name(std::string_view started, std::string_view config_stem, std::string_view config_hash);
-
-/// Writes a run's record into a folder under run_file_name of its own `started` and `config`, with "-2", "-3", … before
-/// the extension where that name is taken: an existing file is never replaced. Makes the folder.
-///
-/// returns the file written
-/// throws  RecordError: the folder or the file cannot be written (nothing is left behind);
-///         std::logic_error: a number in the record is NaN or infinite
-std::filesystem::path write_run(const std::filesystem::path& folder, const Json& record);
+std::string run_name(std::string_view started, std::string_view config_stem, std::string_view config_hash);
 
 /// Writes one JSON document, replacing the file in one step: a reader sees the old or the new content, never a part.
 /// Makes the folder. Indented by 1, UTF-8, one line end at the end; bytes that are not UTF-8 become U+FFFD.
-/// throws as write_run
+/// throws RecordError: the folder or the file cannot be written (nothing is left behind); std::logic_error: a number in
+///        the document is NaN or infinite
 void write_json(const std::filesystem::path& file, const Json& document);
 
 /// Writes a text likewise: as it is, replacing the file in one step.

@@ -3,27 +3,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
-#include <stdexcept>
 
 #include "harness/error.h"
 #include "harness/record/record.h"
+#include "harness/record/text_file.h"
 
 namespace kvproof {
 namespace {
-
-// JSON has no such numbers and the writer would turn them into null without a word.
-void refuse_non_finite(const Json& node, const std::string& pointer) {
-  if (node.is_number_float() && !std::isfinite(node.get<double>())) {
-    throw std::logic_error("a record must not hold NaN or Infinity, found at " + pointer);
-  }
-  if (node.is_object()) {
-    for (const auto& [key, value] : node.items()) refuse_non_finite(value, pointer + "/" + key);
-  } else if (node.is_array()) {
-    for (std::size_t i = 0; i < node.size(); ++i) refuse_non_finite(node[i], pointer + "/" + std::to_string(i));
-  }
-}
 
 [[noreturn]] void fail(const std::filesystem::path& file, const std::string& what, int why) {
   throw RecordError(file.string(), what + ": " + std::strerror(why) + "; nothing was written");
@@ -56,19 +43,6 @@ class WholeFile {
     sync_folder();
   }
 
-  /// False where something has that name already. A link is the one step that never replaces a file; where a file
-  /// system has no links, two runs that end in the same moment under the same name could still meet.
-  bool take_name(const std::filesystem::path& name) const {
-    if (link(path_.c_str(), name.c_str()) == 0) {
-      sync_folder();
-      return true;
-    }
-    if (errno == EEXIST || access(name.c_str(), F_OK) == 0) return false;
-    if (rename(path_.c_str(), name.c_str()) != 0) fail(name, "cannot be put in place", errno);
-    sync_folder();
-    return true;
-  }
-
  private:
   static int write_all(int file, const std::string& text) {
     for (std::size_t done = 0; done < text.size();) {
@@ -97,13 +71,13 @@ std::filesystem::path full_path(const std::filesystem::path& file) {
 }
 
 std::string text_of(const Json& document) {
-  refuse_non_finite(document, "");
+  refuse_non_finite(document);
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
 
-std::string run_file_name(std::string_view started, std::string_view config_stem, std::string_view config_hash) {
+std::string run_name(std::string_view started, std::string_view config_stem, std::string_view config_hash) {
   std::string name;
   for (const char c : started) {
     if (c != '-' && c != ':') name += c;
@@ -114,21 +88,7 @@ std::string run_file_name(std::string_view started, std::string_view config_stem
         (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
     name += plain || static_cast<unsigned char>(c) >= 0x80 ? c : '-';
   }
-  return name + "-" + std::string(config_hash.substr(0, 6)) + ".json";
-}
-
-std::filesystem::path write_run(const std::filesystem::path& folder, const Json& record) {
-  const Json& config = record.at("config");
-  const std::filesystem::path config_file(config.at("file").get<std::string>());
-  const std::string name = run_file_name(record.at("started").get<std::string>(), config_file.stem().string(),
-                                         config.at("hash").get<std::string>());
-  const std::filesystem::path first = folder / name;
-  const WholeFile file(full_path(first), text_of(record));
-  std::filesystem::path target = first;
-  for (int number = 2; !file.take_name(full_path(target)); ++number) {
-    target = folder / (first.stem().string() + "-" + std::to_string(number) + ".json");
-  }
-  return target;
+  return name + "-" + std::string(config_hash.substr(0, 6));
 }
 
 void write_json(const std::filesystem::path& file, const Json& document) { write_text(file, text_of(document)); }

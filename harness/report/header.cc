@@ -151,6 +151,8 @@ const char* meaning_of(int64_t exit_code, bool outputs_disagree) {
       return "a measurement or its data failed";
     case 70:
       return "a bug in kvproof: please report it";
+    case 130:
+      return "interrupted; the cases that were judged by then are whole";
     default:
       return "unknown to this version of kvproof";
   }

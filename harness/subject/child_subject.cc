@@ -49,7 +49,8 @@ LogitRows ask_uncached(ChildConnection& connection, const std::vector<TokenId>& 
 
 }  // namespace
 
-ChildSubject::ChildSubject(ChildOptions options) : connection_(std::make_shared<ChildConnection>(std::move(options))) {}
+ChildSubject::ChildSubject(ChildOptions options)
+    : connection_(std::make_shared<ChildConnection>(std::move(options))), kept_(std::make_unique<KeptCache>()) {}
 ChildSubject::~ChildSubject() = default;
 
 SubjectInfo ChildSubject::info() const { return connection_->hello().info; }
@@ -86,7 +87,12 @@ std::unique_ptr<SubjectCache> ChildSubject::new_cache(int64_t batch, int64_t cap
 }
 
 GenerationResult ChildSubject::generate(Path path, const GenerationRequest& request, GenerationObserver* observer) {
-  return drive_generation(*this, path, request, connection_->options().specials, observer);
+  try {
+    return drive_generation(*this, path, request, connection_->options().specials, observer, kept_.get());
+  } catch (...) {
+    *kept_ = {};  // the child that held it may be gone
+    throw;
+  }
 }
 
 std::optional<std::vector<std::vector<TokenId>>> ChildSubject::own_generation(const std::vector<TokenId>& prompt,

@@ -27,6 +27,7 @@ struct ProtocolCost {
 };
 
 class ChildConnection;
+struct KeptCache;
 
 class ChildSubject : public Subject {
  public:
@@ -61,6 +62,7 @@ class ChildSubject : public Subject {
   std::optional<int64_t> median_unseen_ns();
 
   std::shared_ptr<ChildConnection> connection_;  // caches keep it alive
+  std::unique_ptr<KeptCache> kept_;              // of generate
 };
 
 }  // namespace kvproof

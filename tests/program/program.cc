@@ -74,16 +74,30 @@ void redirect(const std::string& file, int flags, int descriptor) {
   if (opened < 0 || dup2(opened, descriptor) < 0) _exit(126);
 }
 
-void interrupt_when_it_talks(pid_t child, const std::string& out) {
+// Sends a signal once `ready`, unless the child has ended by then.
+template <typename Ready>
+void send_when(pid_t child, int signal, Ready ready) {
   siginfo_t ended{};
-  std::error_code ignored;
-  while (fs::file_size(out, ignored) == 0 || ignored) {
+  while (!ready()) {
     // Left to be collected later: this only looks.
     if (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == child)
       return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  kill(child, SIGINT);
+  kill(child, signal);
+}
+
+void send_signals(pid_t child, const RunOptions& options, const std::string& out) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto passed = [&](std::chrono::milliseconds time) { return [=] { return std::chrono::steady_clock::now() - start >= time; }; };
+  if (options.interrupt) {
+    send_when(child, SIGINT, [&] {
+      std::error_code error;
+      return fs::file_size(out, error) > 0 && !error;
+    });
+  }
+  if (options.interrupt_after) send_when(child, SIGINT, passed(*options.interrupt_after));
+  if (options.kill_after) send_when(child, SIGKILL, passed(*options.kill_after));
 }
 
 }  // namespace
@@ -114,7 +128,7 @@ ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& 
     execve(argv[0], argv.data(), envp.data());
     _exit(127);
   }
-  if (options.interrupt) interrupt_when_it_talks(child, scratch / "out");
+  send_signals(child, options, scratch / "out");
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(scratch / "out"),

@@ -1,9 +1,11 @@
 // The program as its users meet it: words in; text, files and an exit code out.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,8 @@ struct RunOptions {
   std::string input;                               // on stdin
   std::map<std::string, std::string> environment;  // beside the test's own; HOME is an empty folder
   bool interrupt = false;                          // press Ctrl-C once, when the first word is on stdout
+  std::optional<std::chrono::milliseconds> kill_after = {};       // kill -9, unless it has ended
+  std::optional<std::chrono::milliseconds> interrupt_after = {};  // Ctrl-C, unless it has ended
 };
 
 RunOptions in_folder(const std::filesystem::path& folder);

@@ -16,10 +16,13 @@ sampler: {temperature: 0, max_tokens: 5}
 run: {repetitions: 3, threads: 1}
 )";
 
-std::vector<fs::path> files_in(const fs::path& folder) {
+// The records among its files: each has a journal beside it.
+std::vector<fs::path> records_in(const fs::path& folder) {
   std::vector<fs::path> files;
   if (!fs::exists(folder)) return files;
-  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  }
   return files;
 }
 
@@ -31,7 +34,7 @@ TEST_CASE("run writes a record below the current folder, prints its table, and r
   const auto run = run_kvproof({"run", "tiny.yaml"}, in_folder(temp.path()));
   CAPTURE(run.out, run.err);
   REQUIRE(run.code == 0);
-  const auto records = files_in(temp / "results/runs");
+  const auto records = records_in(temp / "results/runs");
   REQUIRE(records.size() == 1);
   CHECK(run.last_error_line() == "record " + ("results/runs" / records[0].filename()).string());
 

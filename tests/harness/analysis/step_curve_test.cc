@@ -26,6 +26,12 @@ TEST_CASE("a curve has the median of each step, from the prompt's length on", "[
   CHECK(step_curve(View(one), "naive").ns == std::vector<double>{1, 2});
 }
 
+TEST_CASE("tokens that were in the cache beforehand count as depth", "[analysis]") {
+  Json one = one_case({{1, 2}}, {{1, 2}});
+  one["shape"]["depth"] = 500;
+  CHECK(step_curve(View(one), "engine").depth == std::vector<double>{510, 511});
+}
+
 TEST_CASE("a curve ends with its shortest sample; without samples it is empty", "[analysis]") {
   const Json one = one_case(Json::array(), {{1, 2, 3}, {1, 2}});
   CHECK(step_curve(View(one), "engine").size() == 2);

@@ -178,7 +178,7 @@ TEST_CASE("the FLOPs of both paths are the cost model's, forward by forward") {
     for (int64_t i = 0; i < n; ++i) naive += flops_of_forward(config, 0, 10 + i, all);
     for (int64_t i = 0; i + 1 < n; ++i) engine += flops_of_forward(config, 10 + i, 1, false);
   }
-  const PathFlops flops = path_flops(config, all, 10, lengths);
+  const PathFlops flops = path_flops(config, all, 10, 0, lengths);
   CHECK(flops.naive == Approx(naive).epsilon(1e-12));
   CHECK(flops.engine == Approx(engine).epsilon(1e-12));
 }
@@ -188,9 +188,9 @@ TEST_CASE("a case's work is its counters and the cost model") {
   ScriptedSubject subject = standard_subject(probe);
   const GptConfig config = tiny_config();
   const CaseMeasurement m = measured(subject, probe, 1, 1);
-  const Work work = work_of(config, {4, 2, 4}, true, 10, m);
+  const Work work = work_of(config, {4, 2, 4}, true, 10, 0, m);
   CHECK(work.work_ratio == 33.0 / 12);
-  const PathFlops flops = path_flops(config, true, 10, {3});
+  const PathFlops flops = path_flops(config, true, 10, 0, {3});
   CHECK(work.ceiling == flops.naive / flops.engine);
   const ElementBytes bytes{4, 2, 4};  // embeddings stay as they are stored
   CHECK(work.weight_bytes_stored == weight_bytes_stored(config, bytes));

@@ -289,8 +289,9 @@ TEST_CASE("a plan estimates by rates: so many steps, so many FLOPs beyond them")
   const ModelDims dims{32, 97, 2, 4, 2, 64, {}};
   const GptConfig gpt(dims, architecture_of("head", dims));
   // FLOPs for nothing: 8 steps a generation, 2 paths, 1 cold + 3 warm-up + 6 repetitions.
-  CHECK(estimate_case(config.cases[0], 3, gpt, {0, 0.5, 1e300}).estimated_s == Approx(0.5 * 8 * 2 * 10));
-  CHECK(estimate_case(config.cases[0], 3, gpt, {7, 0.5, 1e300}).estimated_s == Approx(7 + 0.5 * 8 * 2 * 10));
+  const Prompt three{"p", PromptKind::tokens, "", {1, 2, 3}};
+  CHECK(estimate_case(config.cases[0], three, gpt, {0, 0.5, 1e300}).estimated_s == Approx(0.5 * 8 * 2 * 10));
+  CHECK(estimate_case(config.cases[0], three, gpt, {7, 0.5, 1e300}).estimated_s == Approx(7 + 0.5 * 8 * 2 * 10));
 }
 
 TEST_CASE("a plan throws the first error that the run would meet") {

@@ -1,0 +1,58 @@
+#include "harness/cli/run_files.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "harness/cli/output_file.h"
+#include "harness/machine/machine.h"
+#include "harness/shell_word.h"
+
+namespace kvproof::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The first pair of names that nobody has.
+fs::path free_record(const std::string& name) {
+  for (int number = 1;; ++number) {
+    const fs::path record = fs::path(kRunFolder) / (name + (number > 1 ? fmt::format("-{}", number) : "") + ".json");
+    if (!fs::exists(record) && !fs::exists(fs::path(record).replace_extension(".jsonl"))) return record;
+  }
+}
+
+/// Beside --out: out.json has out.jsonl, anything else has .jsonl behind it.
+fs::path journal_beside(const fs::path& record) {
+  return record.extension() == ".json" ? fs::path(record).replace_extension(".jsonl") : fs::path(record.string() + ".jsonl");
+}
+
+void make_way(const fs::path& journal) {
+  switch (RunJournal::kind_of(journal)) {
+    case RunJournal::Kind::none:
+      return;
+    case RunJournal::Kind::finished:
+      fs::remove(journal);
+      return;
+    case RunJournal::Kind::unfinished:
+      throw RecordError(journal.string(), fmt::format("holds a run that was cut off: kvproof run --resume {} goes on with "
+                                                      "it; to measure anew, remove the file or give another --out",
+                                                      shell_quoted(journal.string())));
+    case RunJournal::Kind::other:
+      throw RecordError(journal.string(), "would be this run's journal, but holds something else; give another --out");
+  }
+}
+
+}  // namespace
+
+RunJournal begin_run(const std::optional<std::string>& out, const LoadedConfig& config,
+                     const std::vector<std::string>& sets, const std::vector<std::string>& command) {
+  if (out == "") throw ArgumentError("--out", "is empty; give a file or leave the flag out");
+  const std::string started = utc_now();
+  const fs::path record = out ? fs::path(*out) : free_record(run_name(started, config.config.file.stem().string(), config.hash));
+  prepare_output_file(record);
+  const fs::path journal = journal_beside(record);
+  make_way(journal);
+  return RunJournal::begin(journal, started, config, sets, command, record);
+}
+
+}  // namespace kvproof::cli

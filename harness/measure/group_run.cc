@@ -1,0 +1,235 @@
+#include "harness/measure/group_run.h"
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <utility>
+
+#include "harness/measure/case_record.h"
+#include "harness/measure/group_engine.h"
+#include "harness/measure/probe.h"
+#include "harness/measure/repetitions.h"
+#include "harness/measure/verification.h"
+#include "harness/measure/warnings.h"
+#include "harness/verify/teacher_force.h"
+
+namespace kvproof {
+namespace {
+
+/// A case between its measurement and its verification.
+struct Measured {
+  std::size_t index = 0, number = 0;  // in the config; in the order of the run
+  Prompt prompt;
+  GenerationRequest request;
+  Subject* subject = nullptr;
+  CaseMeasurement measurement;
+  double seconds = 0;          // that measuring took, warm-up included
+  std::optional<CaseUse> use;  // absent: the weights are not known
+};
+
+/// Weights of a checkpoint in a model of this dtype.
+ElementBytes element_bytes(const Checkpoint& checkpoint, const std::string& dtype) {
+  const int64_t bytes = bytes_of(dtype);
+  return {bytes, checkpoint.tensors.at("transformer.wte.weight").element_size(), bytes};
+}
+
+class GroupRun {
+ public:
+  GroupRun(RunContext& run, const CheckpointSession& session, const CaseGroup& group)
+      : run_(run), session_(session), group_(group) {
+    run_.threads.use(group.run.threads);
+    engine_ = open_group_engine(spec_of(run.config.cases[group.cases.front()]), session, group.run, run.hooks.on_model);
+    judged_.cases.resize(group.cases.size());
+  }
+
+  JudgedGroup run() {
+    std::vector<Measured> measured;
+    measure_peaks_beside();
+    for (const std::size_t index : group_.cases) {
+      run_.teller.begin_case();
+      try {
+        measured.push_back(measure(index));
+      } catch (const Interrupted&) {
+        throw;
+      } catch (...) {
+        fail(index);
+      }
+    }
+    run_.peaks.cases_ran();
+    if (!measured.empty()) measure_peaks_beside();
+    for (Measured& m : measured) hold_against_peaks(m);
+    judge(measured);
+    return std::move(judged_);
+  }
+
+ private:
+  const CheckpointSpec& spec_of(const Case& cell) const { return run_.config.config.checkpoints[cell.checkpoint]; }
+
+  void measure_peaks_beside() {
+    const auto wants = [&](std::size_t index) { return run_.config.cases[index].run.peaks; };
+    const SubjectInfo info = engine_->subject(LogitsAt::all).info();
+    if (!engine_->knows_costs() || std::none_of(group_.cases.begin(), group_.cases.end(), wants) ||
+        !why_no_peaks(info).empty())
+      return;
+    run_.teller.tell(group_.cases.front(), std::min(run_.teller.begun() + 1, run_.config.cases.size()), "peaks");
+    const ElementBytes bytes = element_bytes(*session_.checkpoint, info.dtype);
+    run_.peaks.measure(peak_request(run_.machine, run_.free_memory, info, engine_->config(), bytes));
+    if (const auto peaks = run_.peaks.of(info.threads, info.dtype); run_.life.journal && peaks.has_value())
+      run_.life.journal->add_peaks(peaks_json(*peaks));
+  }
+
+  void hold_against_peaks(Measured& m) {
+    if (!engine_->knows_costs()) return;
+    const Case& cell = run_.config.cases[m.index];
+    const SubjectInfo info = m.subject->info();
+    std::string why_none = why_no_peaks(info);
+    if (!cell.run.peaks) why_none = "run.peaks is off";
+    const CaseShape shape{engine_->config(), element_bytes(*session_.checkpoint, info.dtype), cell.naive.logits == "all",
+                          m.prompt.size(), m.prompt.depth};
+    m.use = case_use(shape, m.measurement,
+                     why_none.empty() ? run_.peaks.of(info.threads, info.dtype) : Fact<Peaks>::unknown(why_none),
+                     last_level_cache(run_.machine));
+    for (const std::string& fault : use_faults(*m.use)) m.measurement.invalid.push_back(fault);
+  }
+
+  Measured measure(std::size_t index) {
+    const Case& cell = run_.config.cases[index];
+    const Tokenizer* tokenizer = session_.tokenizer_or_null();
+    Measured m;
+    m.index = index;
+    m.number = run_.teller.begun();
+    m.subject = &engine_->subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+    m.prompt = resolve_prompt(run_.config.config.prompts[cell.prompt], tokenizer, m.subject->info().vocab_size);
+    m.request = request_of(cell, m.prompt, tokenizer && engine_->has_tools());
+    RepetitionPolicy policy;
+    policy.repetitions = cell.run.repetitions;
+    MachineProbe machine;
+    OtherProcessProbe elsewhere;
+    Probe& probe = spec_of(cell).subject ? static_cast<Probe&>(elsewhere) : machine;
+    const auto log = run_.life.journal ? run_.life.journal->log_of(cell.id) : nullptr;
+    const int64_t begin = now_ns();
+    m.measurement = measure_repetitions(
+        *m.subject, m.request, policy, probe,
+        [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
+          run_.teller.tell(index, run_.teller.begun(), stage, done, total, left);
+        },
+        log.get());
+    m.seconds = 1e-9 * static_cast<double>(now_ns() - begin);
+    warn(cell.id, case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), engine_->config()));
+    return m;
+  }
+
+  /// After all cases of the group were timed, so that the float64 twin's weights are in nobody's peak memory.
+  void judge(std::vector<Measured>& measured) {
+    CaseVerification verification;
+    std::exception_ptr broken;
+    try {
+      std::vector<const Case*> cases;
+      for (const Measured& m : measured) cases.push_back(&run_.config.cases[m.index]);
+      if (const auto depth = deepest(cases)) verification = verify_group(measured, *depth);
+    } catch (const Interrupted&) {
+      throw;
+    } catch (...) {
+      broken = std::current_exception();
+    }
+    for (Measured& m : measured) {
+      try {
+        if (verifies(m) && broken) std::rethrow_exception(broken);
+        place_of(m.index) = finish(m, verifies(m) ? verification : CaseVerification{});
+      } catch (const Interrupted&) {
+        throw;
+      } catch (...) {
+        fail(m.index);
+      }
+    }
+  }
+
+  CaseVerification verify_group(const std::vector<Measured>& measured, Depth depth) {
+    double seconds = 0;
+    for (const Measured& m : measured) seconds += m.seconds;
+    VerifyOptions options = verify_options(depth, seconds, !run_.vectors_passed);
+    options.progress = [&](const std::string&, int64_t done, int64_t total) {
+      run_.teller.tell(measured.front().index, measured.front().number, "verification", std::max<int64_t>(0, done - 1), total);
+    };
+    const VerifyReport report = kvproof::verify(engine_->target(), options);
+    if (report.vectors && report.vectors->tally.failures == 0) run_.vectors_passed = true;
+    const CheckpointSpec& spec = spec_of(run_.config.cases[measured.front().index]);
+    const auto& first = report.divergence();
+    std::string again;
+    if (report.verdict == VerifyVerdict::fail)
+      again = verify_command(spec, session_, group_.run, report.subject.dtype, first ? first->scenario : "");
+    judged_.verification = verification_json(spec.name, report, again);
+    const bool latent_only = report.latent_divergence && !report.first_divergence &&
+                             std::find(report.wrong.begin(), report.wrong.end(), "model") == report.wrong.end();
+    return {report.verdict, 0, report.explanation, latent_only};  // accept() knows which of the run it is
+  }
+
+  bool verifies(const Measured& m) const { return run_.config.cases[m.index].run.verify != "off"; }
+
+  Agreement agreement_of(Subject& reference, const Measured& m) {
+    const CaseMeasurement& measurement = m.measurement;
+    const std::string& level = run_.config.cases[m.index].run.verify;
+    return check_agreement(
+        {m.request.prompt, m.request.sampler, measurement.naive.streams, measurement.engine.streams,
+         measurement.replayed_forced_tokens, level == "full" ? VerifyLevel::full : VerifyLevel::quick},
+        *m.subject, reference);
+  }
+
+  /// returns the case's entry of the record
+  Json finish(const Measured& m, const CaseVerification& verification) {
+    const Case& cell = run_.config.cases[m.index];
+    const SubjectInfo info = m.subject->info();
+    const Tokenizer* tokenizer = session_.tokenizer_or_null();
+    run_.teller.tell(m.index, m.number, "agreement");
+    Agreement agreement;
+    if (verifies(m)) {
+      agreement = agreement_of(engine_->reference(), m);
+    } else {
+      agreement =
+          AgreementJudge({m.request.sampler, info.dtype}, m.measurement.naive.streams, m.measurement.engine.streams)
+              .verdict();
+      agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
+    }
+    const GptConfig* costs = engine_->knows_costs() ? &engine_->config() : nullptr;
+    const ElementBytes bytes = costs ? element_bytes(*session_.checkpoint, info.dtype) : ElementBytes{};
+    Json json = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, tokenizer, info, m.measurement,
+                           agreement, verification, bytes, m.use ? &*m.use : nullptr});
+    if (verification.latent_only) warn(cell.id, {latent_warning(verification.explanation)});
+    if (verification.is(VerifyVerdict::inconclusive))
+      warn(cell.id, {inconclusive_warning(verification.explanation)});
+    judged_.code = worse(judged_.code, code_of_case(m.measurement, agreement, verification));
+    return json;
+  }
+
+  void warn(const std::string& id, const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) judged_.warnings.emplace_back(id, text);
+  }
+
+  Json& place_of(std::size_t index) {
+    const auto at = std::find(group_.cases.begin(), group_.cases.end(), index);
+    return judged_.cases[static_cast<std::size_t>(at - group_.cases.begin())];
+  }
+
+  void fail(std::size_t index) { place_of(index) = failed_case(run_.config, index, judged_.code); }
+
+  RunContext& run_;
+  const CheckpointSession& session_;
+  const CaseGroup& group_;
+  std::unique_ptr<GroupEngine> engine_;
+  JudgedGroup judged_;
+};
+
+}  // namespace
+
+Json failed_case(const LoadedConfig& config, std::size_t index, ExitCode& code) {
+  const Json error = error_json(std::current_exception());
+  code = worse(code, static_cast<ExitCode>(error.at("exit_code").get<int>()));
+  const Case& cell = config.cases[index];
+  return failed_case_json(cell, config.config.checkpoints[cell.checkpoint].name, error);
+}
+
+JudgedGroup run_group(RunContext& run, const CheckpointSession& session, const CaseGroup& group) {
+  return GroupRun(run, session, group).run();
+}
+
+}  // namespace kvproof

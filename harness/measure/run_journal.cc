@@ -1,0 +1,249 @@
+#include "harness/measure/run_journal.h"
+
+#include <fmt/format.h>
+
+#include "harness/measure/repetitions.h"
+#include "harness/measure/sample_json.h"
+
+namespace kvproof {
+namespace {
+
+constexpr const char* kName = "kvproof-run-journal";
+constexpr int64_t kVersion = 1;
+
+std::vector<std::string> texts(const View& list) {
+  std::vector<std::string> all;
+  for (const View& item : list.items()) all.push_back(item.text());
+  return all;
+}
+
+/// What a path gave, for comparison: the tokens of each row.
+Json tokens_json(const PathMeasurement& path) {
+  Json rows = Json::array();
+  for (const TokenStream& stream : path.streams) rows.push_back(stream.tokens);
+  return rows;
+}
+
+bool is_journal(const Json& line) {
+  return line.is_object() && line.value("journal", Json()).is_object() &&
+         line["journal"].value("name", Json()) == kName;
+}
+
+void expect_same(const std::filesystem::path& file, const char* what, const std::string& before,
+                 const std::string& now) {
+  if (before == now) return;
+  throw RecordError(file.string(),
+                    fmt::format("cannot be gone on with: expected the {} that it was begun with, {}; found {}. Run the "
+                                "config anew",
+                                what, before, now));
+}
+
+/// Of peaks with the same threads and dtype the newest is the largest of all.
+void keep_newest(Json& list, const Json& peaks) {
+  for (Json& one : list) {
+    if (one.at("threads") == peaks.at("threads") && one.at("dtype") == peaks.at("dtype")) {
+      one = peaks;
+      return;
+    }
+  }
+  list.push_back(peaks);
+}
+
+JudgedGroup group_of(const View& json) {
+  JudgedGroup group;
+  for (const View& one : json.at("cases").items()) group.cases.push_back(one.json());
+  if (!json.at("verification").is_null()) group.verification = json.at("verification").json();
+  for (const View& warning : json.at("warnings").items())
+    group.warnings.emplace_back(warning.at("case").text(), warning.at("text").text());
+  group.code = static_cast<ExitCode>(json.at("code").integer());
+  return group;
+}
+
+std::vector<std::string> ids_of(const JudgedGroup& group) {
+  std::vector<std::string> ids;
+  for (const Json& one : group.cases) ids.push_back(View(one).at("id").text());
+  return ids;
+}
+
+}  // namespace
+
+/// A case's lines.
+class RunJournal::Log final : public CaseLog {
+ public:
+  Log(RunJournal& run, std::string id) : run_(run), id_(std::move(id)) {}
+
+  EarlierRounds begin(const CaseMeasurement& m) override {
+    const Json tokens = {{"naive", tokens_json(m.naive)}, {"engine", tokens_json(m.engine)}};
+    const auto earlier = run_.cases_.find(id_);
+    if (earlier == run_.cases_.end()) {
+      write({{"first_calls", tokens}});
+      return {};
+    }
+    if (earlier->second.tokens != tokens) {
+      throw RecordError(run_.file().string(),
+                        fmt::format("cannot be gone on with: {} gives other tokens than it gave before the run was cut "
+                                    "off, so its times are of other work; run the config anew",
+                                    id_));
+    }
+    return earlier->second.rounds;
+  }
+
+  void decided(const CaseMeasurement& m, int64_t repetitions) override {
+    write({{"repetitions", repetitions},
+           {"steady", m.steady},
+           {"warmup", {{"naive", samples_json(m.naive.warmup)}, {"engine", samples_json(m.engine.warmup)}}}});
+  }
+
+  void round(const Sample& naive, const Sample& engine) override {
+    write({{"round", naive.repetition}, {"naive", sample_json(naive)}, {"engine", sample_json(engine)}});
+  }
+
+ private:
+  void write(const Json& fields) {
+    Json line = {{"case", id_}};
+    line.update(fields);
+    run_.journal_.append(line);
+  }
+
+  RunJournal& run_;
+  std::string id_;
+};
+
+RunJournal RunJournal::begin(const std::filesystem::path& file, const std::string& started, const LoadedConfig& config,
+                             const std::vector<std::string>& sets, const std::vector<std::string>& command,
+                             const std::filesystem::path& record) {
+  RunJournal run(Journal::create(file));
+  run.header_ = {{"journal", {{"name", kName}, {"version", kVersion}}},
+                 {"started", started},
+                 {"command", command},
+                 {"config", {{"file", std::filesystem::absolute(config.config.file).string()}, {"sets", sets}, {"hash", config.hash}}},
+                 {"record", std::filesystem::absolute(record).string()}};
+  run.journal_.append(run.header_);
+  return run;
+}
+
+RunJournal RunJournal::resume(const std::filesystem::path& file) {
+  RunJournal run(Journal::open(file));
+  run.resumed_ = true;
+  const std::vector<Json>& lines = run.journal_.lines();
+  if (lines.empty() || !is_journal(lines.front()))
+    throw RecordError(file.string(), "expected the .jsonl file of a run that was cut off, found something else");
+  run.header_ = lines.front();
+  if (const int64_t version = View(run.header_).at("journal").at("version").integer(); version != kVersion) {
+    throw RecordError(file.string(), fmt::format("expected a journal of version {}, found {}; go on with the kvproof that "
+                                                 "began it",
+                                                 kVersion, version));
+  }
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    try {
+      run.take(View(lines[i]));
+    } catch (const RecordError& error) {
+      throw RecordError(fmt::format("{}:{}#{}", file.string(), i + 1, error.place()), error.message());
+    }
+  }
+  return run;
+}
+
+RunJournal::Kind RunJournal::kind_of(const std::filesystem::path& file) {
+  if (std::error_code error; !std::filesystem::exists(file, error)) return Kind::none;
+  try {
+    const Journal journal = Journal::open(file);
+    const std::vector<Json>& lines = journal.lines();
+    if (lines.empty() || !is_journal(lines.front())) return Kind::other;
+    return lines.back().contains("finished") ? Kind::finished : Kind::unfinished;
+  } catch (const RecordError&) {
+    return Kind::other;
+  }
+}
+
+void RunJournal::take(const View& line) {
+  if (line.has("case")) return take_case(line);
+  if (line.has("session")) {
+    sessions_.push_back(line.at("session").text());
+    if (first_machine_.is_null()) first_machine_ = line.at("machine").json();
+    if (!header_.contains("program")) {
+      header_["program"] = line.at("program").json();
+      header_["fingerprint"] = line.at("fingerprint").json();
+    }
+  } else if (line.has("checkpoint")) {
+    checkpoints_[line.at("checkpoint").text()] = {line.at("entry").json(), texts(line.at("warnings"))};
+  } else if (line.has("peaks")) {
+    keep_newest(peaks_, line.at("peaks").json());
+  } else if (line.has("judged")) {
+    JudgedGroup group = group_of(line.at("judged"));
+    std::vector<std::string> ids = ids_of(group);
+    groups_[std::move(ids)] = std::move(group);
+  } else if (line.has("finished")) {
+    throw RecordError("/finished", "the run is finished; its record is " + record().string());
+  }
+}
+
+void RunJournal::take_case(const View& line) {
+  Earlier& earlier = cases_[line.at("case").text()];
+  EarlierRounds& rounds = earlier.rounds;
+  if (line.has("first_calls")) earlier.tokens = line.at("first_calls").json();
+  if (line.has("repetitions")) {
+    rounds.repetitions = line.at("repetitions").integer();
+    rounds.steady = line.at("steady").boolean();
+    rounds.naive_warmup = samples_of(line.at("warmup").at("naive"));
+    rounds.engine_warmup = samples_of(line.at("warmup").at("engine"));
+  }
+  if (line.has("round")) {
+    rounds.naive.push_back(sample_of(line.at("naive")));
+    rounds.engine.push_back(sample_of(line.at("engine")));
+  }
+}
+
+std::filesystem::path RunJournal::config_file() const { return View(header_).at("config").at("file").text(); }
+std::vector<std::string> RunJournal::sets() const { return texts(View(header_).at("config").at("sets")); }
+std::vector<std::string> RunJournal::command() const { return texts(View(header_).at("command")); }
+std::filesystem::path RunJournal::record() const { return View(header_).at("record").text(); }
+std::string RunJournal::started() const { return View(header_).at("started").text(); }
+
+void RunJournal::open_session(const LoadedConfig& config, const Json& program, const MachineFacts& machine,
+                              const Json& machine_record) {
+  const std::string print = fingerprint(machine);
+  expect_same(file(), "config", View(header_).at("config").at("hash").text(), config.hash);
+  if (header_.contains("program")) {
+    expect_same(file(), "program", header_["program"].dump(), program.dump());
+    expect_same(file(), "machine", View(header_).at("fingerprint").text(), print);
+  }
+  if (first_machine_.is_null()) first_machine_ = machine_record;
+  sessions_.push_back(utc_now());
+  journal_.append(
+      {{"session", sessions_.back()}, {"program", program}, {"fingerprint", print}, {"machine", machine_record}});
+}
+
+const OpenedCheckpoint* RunJournal::checkpoint(const std::string& name) const {
+  const auto found = checkpoints_.find(name);
+  return found == checkpoints_.end() ? nullptr : &found->second;
+}
+
+void RunJournal::add_checkpoint(const std::string& name, const OpenedCheckpoint& opened) {
+  journal_.append({{"checkpoint", name}, {"entry", opened.entry}, {"warnings", opened.warnings}});
+}
+
+const JudgedGroup* RunJournal::judged(const std::vector<std::string>& ids) const {
+  const auto found = groups_.find(ids);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+void RunJournal::add_judged(const JudgedGroup& group) {
+  Json warnings = Json::array();
+  for (const auto& [id, text] : group.warnings) warnings.push_back({{"case", id}, {"text", text}});
+  journal_.append({{"judged",
+                    {{"cases", group.cases},
+                     {"verification", group.verification.value_or(Json())},
+                     {"warnings", warnings},
+                     {"code", static_cast<int>(group.code)}}}});
+}
+
+std::unique_ptr<CaseLog> RunJournal::log_of(const std::string& case_id) {
+  return std::make_unique<Log>(*this, case_id);
+}
+
+void RunJournal::add_peaks(const Json& peaks) { journal_.append({{"peaks", peaks}}); }
+
+void RunJournal::finish() { journal_.append({{"finished", utc_now()}}); }
+
+}  // namespace kvproof

@@ -1,0 +1,43 @@
+// A file of JSON lines that grows while a run goes on, so that what was measured outlives the process.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/record/record.h"
+
+namespace kvproof {
+
+/// Each line is in the file once append returns: a process that is killed afterwards loses nothing of it.
+class Journal {
+ public:
+  /// A new file, which must not be there yet. Makes its folder.
+  /// throws RecordError: the file exists, or cannot be written
+  static Journal create(const std::filesystem::path& file);
+  /// An existing one. What stands behind its last line end is a line that was never finished: it is cut off.
+  /// throws RecordError: no such file, unreadable, not to be written; a line that is no JSON, with its number
+  static Journal open(const std::filesystem::path& file);
+
+  Journal(Journal&& other) noexcept;
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+  ~Journal();
+
+  const std::filesystem::path& file() const { return file_; }
+  /// What open found, in order; append does not add to it.
+  const std::vector<Json>& lines() const { return lines_; }
+
+  /// Writes one line in one piece.
+  /// throws RecordError: the file cannot be written (the disk is full); std::logic_error: NaN or infinity
+  void append(const Json& line);
+
+ private:
+  Journal(std::filesystem::path file, int descriptor) : file_(std::move(file)), descriptor_(descriptor) {}
+
+  std::filesystem::path file_;
+  std::vector<Json> lines_;
+  int descriptor_ = -1;
+};
+
+}  // namespace kvproof
