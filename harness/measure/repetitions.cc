@@ -7,25 +7,11 @@
 #include <utility>
 
 #include "engine/model/cost_model.h"
+#include "harness/measure/forced_tokens.h"
 #include "harness/stats/stats.h"
 
 namespace kvproof {
 namespace {
-
-/// The tokens that tools forced, as a request that replays them; empty where there are none.
-std::vector<ForcedTokens> forced_tokens(const std::vector<TokenStream>& streams, int64_t* count) {
-  std::vector<ForcedTokens> forced(streams.size());
-  *count = 0;
-  for (std::size_t row = 0; row < streams.size(); ++row) {
-    for (std::size_t step = 0; step < streams[row].tokens.size(); ++step) {
-      if (streams[row].masks[step] != 0) continue;
-      forced[row][static_cast<int64_t>(step)] = streams[row].tokens[step];
-      ++*count;
-    }
-  }
-  if (*count == 0) forced.clear();
-  return forced;
-}
 
 /// Positions that rows of these lengths must have cost.
 int64_t expected_forwards(Path path, int64_t prompt, int64_t kept, const std::vector<TokenStream>& streams) {
