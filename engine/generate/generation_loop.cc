@@ -98,8 +98,10 @@ GenerationResult run_generation(const GenerationRequest& request, int64_t max_to
     counted = source.token_forwards();
   };
   if (max_tokens > 0) {
-    logits = source.start(request.prompt, request.num_samples).expand({request.num_samples, -1});  // (B, V)
+    const at::Tensor first = source.start(request.prompt, request.num_samples);
     forwarded();
+    if (observer) observer->on_first_logits(first);
+    logits = first.expand({request.num_samples, -1});  // (B, V)
   }
   while (step < max_tokens) {
     const GenerationStep taken = take_step(rows, live, sampler.sample(logits, live, step, request.num_samples), step, rules);

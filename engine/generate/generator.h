@@ -47,6 +47,8 @@ class GenerationObserver {
   virtual ~GenerationObserver() = default;
   /// A forward has finished (the device is synchronised). positions: how many were pushed through the model.
   virtual void on_forward(int64_t positions) {}
+  /// The logits behind the prompt, right after the first on_forward: (B, V), or (1, V) for all rows alike, on the device.
+  virtual void on_first_logits(const at::Tensor& logits) {}
   /// A step's tokens are in hand. Return false to abandon the generation.
   virtual bool on_step(const GenerationStep& step) { return true; }
 };

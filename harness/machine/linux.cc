@@ -63,11 +63,29 @@ void fill_platform_facts(MachineFacts& facts) {
   facts.os = parse_os_name(text_of("/etc/os-release")).value_or("");
 }
 
+namespace {
+
+// Of the CPUs that are visible, the cores' and their packages' together.
+Fact<int64_t> throttle_count() {
+  const std::string place = "thermal_throttle/";
+  std::optional<int64_t> sum;
+  for (int64_t cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); ++cpu) {
+    const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/" + place;
+    for (const char* file : {"core_throttle_count", "package_throttle_count"}) {
+      if (const auto count = parse_count(text_of(folder + file))) sum = sum.value_or(0) + *count;
+    }
+  }
+  return fact(sum, std::string(kCpu0) + place + " is not there, as in most virtual machines");
+}
+
+}  // namespace
+
 LoadSnapshot load_snapshot() {
   LoadSnapshot snapshot;
   snapshot.load = fact(parse_loadavg(text_of("/proc/loadavg")), "/proc/loadavg holds no load averages");
   snapshot.steal_ns =
       fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
+  snapshot.throttles = throttle_count();
   return snapshot;
 }
 
@@ -75,9 +93,9 @@ Fact<int64_t> available_memory_bytes() {
   Fact<int64_t> available =
       fact(parse_kilobytes(text_of("/proc/meminfo"), "MemAvailable"), "/proc/meminfo has no MemAvailable");
   // The group's own files stand here where it has a namespace of its own, as containers do.
-  const auto limit = parse_bytes(text_of("/sys/fs/cgroup/memory.max"));
+  const auto limit = parse_count(text_of("/sys/fs/cgroup/memory.max"));
   if (!limit) return available;
-  const int64_t left = std::max<int64_t>(0, *limit - parse_bytes(text_of("/sys/fs/cgroup/memory.current")).value_or(0));
+  const int64_t left = std::max<int64_t>(0, *limit - parse_count(text_of("/sys/fs/cgroup/memory.current")).value_or(0));
   return Fact<int64_t>::known(available.has_value() ? std::min(*available, left) : left);
 }
 

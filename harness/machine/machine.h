@@ -49,6 +49,7 @@ std::string fingerprint(const MachineFacts& facts);
 struct LoadSnapshot {
   Fact<std::vector<double>> load;  // load averages over 1, 5 and 15 minutes
   Fact<int64_t> steal_ns;          // taken by the hypervisor from all CPUs since boot: take differences
+  Fact<int64_t> throttles = {};    // times that a CPU was slowed down for heat or power since boot: take differences
 };
 
 LoadSnapshot load_snapshot();

@@ -53,6 +53,7 @@ LoadSnapshot load_snapshot() {
                       ? Fact<std::vector<double>>::known(load)
                       : Fact<std::vector<double>>::unknown("getloadavg gives no load averages");
   snapshot.steal_ns = Fact<int64_t>::unknown("macOS does not count stolen time");
+  snapshot.throttles = Fact<int64_t>::unknown("macOS does not count how often it slowed a CPU down");
   return snapshot;
 }
 

@@ -50,7 +50,7 @@ std::optional<int64_t> parse_kilobytes(std::string_view text, std::string_view k
   return *value * 1024;
 }
 
-std::optional<int64_t> parse_bytes(std::string_view text) { return leading_integer(trimmed(text)); }
+std::optional<int64_t> parse_count(std::string_view text) { return leading_integer(trimmed(text)); }
 
 CpuInfo parse_cpuinfo(std::string_view text) {
   CpuInfo info;

@@ -21,8 +21,8 @@ CpuInfo parse_cpuinfo(std::string_view text);
 /// A line "key:  123 kB" of /proc/meminfo or /proc/self/status, in bytes.
 std::optional<int64_t> parse_kilobytes(std::string_view text, std::string_view key);
 
-/// A control group's file with one number of bytes; absent for "max", which is no limit.
-std::optional<int64_t> parse_bytes(std::string_view text);
+/// A file with one number: a counter, a control group's bytes; absent for "max", which is no limit.
+std::optional<int64_t> parse_count(std::string_view text);
 
 /// The rest of a line "key:  rest", without blanks at its ends.
 std::optional<std::string> parse_field(std::string_view text, std::string_view key);

@@ -26,6 +26,7 @@ Json build_json() {
               {"dirty", b.dirty},           {"build_type", b.build_type},
               {"compiler", b.compiler},     {"compiler_flags", b.compiler_flags},
               {"sanitizers", b.sanitizers}, {"torch_version", b.torch_version}};
+  out["torch_config"] = at::show_config();
   put(out, "blas", blas_name());
   return out;
 }

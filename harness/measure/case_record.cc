@@ -260,7 +260,12 @@ Json case_json(const CaseFacts& f) {
                   {"depth", f.prompt.depth},
                   {"rows", f.request.num_samples},
                   {"label", shape_label(f.prompt, m.engine.result.steps)}};
+  out["phases"] = {{"load_ns", f.once.load_ns},
+                   {"tokenize_ns", f.once.tokenize_ns},
+                   {"detokenize_ns", f.once.detokenize_ns},
+                   {"harness_step_ns", f.once.harness_step_ns}};
   out["validity"] = validity_json(f);
+  put(out, "equals_fresh_engine", f.once.equals_fresh);
   out["agreement"] = agreement_json(f.agreement);
   out["verification"] = case_verification_json(f.verification);
   out["paths"] = {{"naive", path_json(m.naive, f.tokenizer, false, f.use ? &f.use->naive : nullptr)},

@@ -16,6 +16,15 @@
 
 namespace kvproof {
 
+/// What is measured once of a case, beside its repetitions.
+struct CaseOnce {
+  int64_t load_ns = 0;         // opening the checkpoint and making the model, or starting the subject: of the whole group
+  int64_t tokenize_ns = 0;     // the prompt
+  int64_t detokenize_ns = 0;   // what the engine generated, all rows
+  double harness_step_ns = 0;  // of every gap between tokens: the clock's own
+  Fact<bool> equals_fresh = Fact<bool>::unknown("no fresh engine was run");  // every repetition, to the bit
+};
+
 /// Everything that is known of a case once it ran.
 struct CaseFacts {
   const Case& cell;
@@ -30,6 +39,7 @@ struct CaseFacts {
   const CaseVerification& verification;
   ElementBytes bytes = {};       // of the weights; means something where config is known
   const CaseUse* use = nullptr;  // null where config is
+  CaseOnce once = {};
 };
 
 /// A case that ran. status "ok"

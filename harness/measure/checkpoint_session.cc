@@ -49,8 +49,10 @@ std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
 CheckpointSession open_session(const CheckpointSpec& spec) {
   CheckpointSession session;
   if (!spec.has_checkpoint()) return session;
+  const int64_t begin = now_ns();
   session.checkpoint = open_checkpoint(spec);
   session.tokenizer = open_tokenizer(*session.checkpoint);
+  session.open_ns = now_ns() - begin;
   return session;
 }
 

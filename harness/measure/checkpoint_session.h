@@ -16,6 +16,7 @@ namespace kvproof {
 struct CheckpointSession {
   std::optional<Checkpoint> checkpoint;  // absent: a subject alone
   std::optional<Tokenizer> tokenizer;    // absent: there is no base directory, or it has none
+  int64_t open_ns = 0;                   // that opening took
 
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };

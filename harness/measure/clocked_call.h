@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/measure/probe.h"
@@ -11,7 +12,8 @@
 
 namespace kvproof {
 
-/// Times of one generation; all since the call began, the cache empty. Tokenization is not in any of them.
+/// Times of one generation; all since the call began, the cache empty. Tokenization is not in any of them, nor is the hashing
+/// of the first logits.
 struct Sample {
   int64_t repetition = 0;   // within its list: first call, warm-up or samples
   int64_t order = 0;        // 0: first of its pair, 1: second
@@ -21,6 +23,8 @@ struct Sample {
   int64_t sampling_ns = 0;  // from the end of each forward to its token, summed; the first token's is ttft - prefill
   std::vector<int64_t> itl_ns;  // gaps between consecutive steps; gap i ends with the token at depth P + i + 1
   std::optional<int64_t> cpu_ns, context_switches;  // of the whole call, the return included; absent: not ours to see
+  std::optional<int64_t> steal_ns;  // taken by the hypervisor from all CPUs meanwhile; the kernel counts in ticks
+  std::string first_logits;         // XXH3's 128 bits over the logits behind the prompt, in hex; empty: they were not shown
   std::optional<int64_t> own_prefill_ns;  // of the first forward by the engine's own clock; absent: it has none
   std::optional<int64_t> own_decode_ns;   // of all later forwards, summed
 

@@ -1,12 +1,16 @@
 #include "harness/measure/group_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
 #include <utility>
 
 #include "harness/measure/case_record.h"
+#include "harness/measure/fresh_engine.h"
 #include "harness/measure/group_engine.h"
+#include "harness/measure/own_cost.h"
 #include "harness/measure/probe.h"
 #include "harness/measure/repetitions.h"
 #include "harness/measure/verification.h"
@@ -24,7 +28,8 @@ struct Measured {
   Subject* subject = nullptr;
   CaseMeasurement measurement;
   double seconds = 0;          // that measuring took, warm-up included
-  std::optional<CaseUse> use;  // absent: the weights are not known
+  CaseOnce once = {};
+  std::optional<CaseUse> use = {};  // absent: the weights are not known
 };
 
 /// Weights of a checkpoint in a model of this dtype.
@@ -38,7 +43,9 @@ class GroupRun {
   GroupRun(RunContext& run, const CheckpointSession& session, const CaseGroup& group)
       : run_(run), session_(session), group_(group) {
     run_.threads.use(group.run.threads);
-    engine_ = open_group_engine(spec_of(run.config.cases[group.cases.front()]), session, group.run, run.hooks.on_model);
+    const int64_t begin = probe().now_ns();
+    engine_ = open_engine();
+    load_ns_ = session.open_ns + probe().now_ns() - begin;
     judged_.cases.resize(group.cases.size());
   }
 
@@ -57,6 +64,7 @@ class GroupRun {
     }
     run_.peaks.cases_ran();
     if (!measured.empty()) measure_peaks_beside();
+    compare_with_fresh(measured);
     for (Measured& m : measured) hold_against_peaks(m);
     judge(measured);
     return std::move(judged_);
@@ -64,6 +72,21 @@ class GroupRun {
 
  private:
   const CheckpointSpec& spec_of(const Case& cell) const { return run_.config.config.checkpoints[cell.checkpoint]; }
+  const CheckpointSpec& spec() const { return spec_of(run_.config.cases[group_.cases.front()]); }
+
+  std::unique_ptr<GroupEngine> open_engine() const {
+    if (run_.hooks.open_engine) return run_.hooks.open_engine(session_, group_.run);
+    return open_group_engine(spec(), session_, group_.run, run_.hooks.on_model);
+  }
+
+  Probe& probe() {
+    if (run_.hooks.probe) return *run_.hooks.probe;
+    return spec().subject ? static_cast<Probe&>(elsewhere_) : machine_;
+  }
+
+  Subject& subject_of(GroupEngine& engine, const Case& cell) const {
+    return engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+  }
 
   void measure_peaks_beside() {
     const auto wants = [&](std::size_t index) { return run_.config.cases[index].run.peaks; };
@@ -98,25 +121,56 @@ class GroupRun {
     Measured m;
     m.index = index;
     m.number = run_.teller.begun();
-    m.subject = &engine_->subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+    m.subject = &subject_of(*engine_, cell);
+    const int64_t before = probe().now_ns();
     m.prompt = resolve_prompt(run_.config.config.prompts[cell.prompt], tokenizer, m.subject->info().vocab_size);
+    const int64_t begin = probe().now_ns();
+    m.once.load_ns = load_ns_;
+    m.once.tokenize_ns = begin - before;
     m.request = request_of(cell, m.prompt, tokenizer && engine_->has_tools());
     RepetitionPolicy policy;
     policy.repetitions = cell.run.repetitions;
-    MachineProbe machine;
-    OtherProcessProbe elsewhere;
-    Probe& probe = spec_of(cell).subject ? static_cast<Probe&>(elsewhere) : machine;
     const auto log = run_.life.journal ? run_.life.journal->log_of(cell.id) : nullptr;
-    const int64_t begin = now_ns();
     m.measurement = measure_repetitions(
-        *m.subject, m.request, policy, probe,
+        *m.subject, m.request, policy, probe(),
         [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
           run_.teller.tell(index, run_.teller.begun(), stage, done, total, left);
         },
         log.get());
-    m.seconds = 1e-9 * static_cast<double>(now_ns() - begin);
-    warn(cell.id, case_warnings(m.measurement, static_cast<int64_t>(m.prompt.tokens.size()), engine_->config()));
+    m.seconds = 1e-9 * static_cast<double>(probe().now_ns() - begin);
+    m.once.harness_step_ns = own_step_ns(m.request.num_samples, probe());
+    const bool exact = !m.request.stop || m.prompt.kind == PromptKind::synthetic;
+    warn(cell.id, case_warnings(m.measurement, m.request, exact, engine_->config(), m.once.harness_step_ns));
     return m;
+  }
+
+  /// After all cases of the group were timed, so that two models are in nobody's peak memory.
+  void compare_with_fresh(std::vector<Measured>& measured) {
+    if (measured.empty()) return;
+    run_.teller.tell(measured.front().index, measured.front().number, "fresh engine");
+    std::unique_ptr<GroupEngine> fresh;
+    for (Measured& m : measured) {
+      Subject* subject = nullptr;
+      try {
+        if (!fresh) fresh = open_engine();
+        subject = &subject_of(*fresh, run_.config.cases[m.index]);
+        const auto faults = fresh_engine_faults(*subject, m.request, m.measurement, probe());
+        m.measurement.invalid.insert(m.measurement.invalid.end(), faults.begin(), faults.end());
+        m.once.equals_fresh = Fact<bool>::known(faults.empty());
+      } catch (...) {
+        const std::string why = error_json(std::current_exception()).at("message").get<std::string>();
+        m.once.equals_fresh = Fact<bool>::unknown("a fresh engine failed: " + why);
+        warn(run_.config.cases[m.index].id, {fresh_warning(why)});
+      }
+    }
+  }
+
+  int64_t detokenize_ns(const Measured& m) {
+    const Tokenizer* tokenizer = session_.tokenizer_or_null();
+    if (!tokenizer) return 0;
+    const int64_t begin = probe().now_ns();
+    for (const TokenStream& stream : m.measurement.engine.streams) tokenizer->decode(stream.tokens);
+    return probe().now_ns() - begin;
   }
 
   /// After all cases of the group were timed, so that the float64 twin's weights are in nobody's peak memory.
@@ -176,7 +230,7 @@ class GroupRun {
   }
 
   /// returns the case's entry of the record
-  Json finish(const Measured& m, const CaseVerification& verification) {
+  Json finish(Measured& m, const CaseVerification& verification) {
     const Case& cell = run_.config.cases[m.index];
     const SubjectInfo info = m.subject->info();
     const Tokenizer* tokenizer = session_.tokenizer_or_null();
@@ -190,10 +244,11 @@ class GroupRun {
               .verdict();
       agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
     }
+    m.once.detokenize_ns = detokenize_ns(m);
     const GptConfig* costs = engine_->knows_costs() ? &engine_->config() : nullptr;
     const ElementBytes bytes = costs ? element_bytes(*session_.checkpoint, info.dtype) : ElementBytes{};
     Json json = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, tokenizer, info, m.measurement,
-                           agreement, verification, bytes, m.use ? &*m.use : nullptr});
+                           agreement, verification, bytes, m.use ? &*m.use : nullptr, m.once});
     if (verification.latent_only) warn(cell.id, {latent_warning(verification.explanation)});
     if (verification.is(VerifyVerdict::inconclusive))
       warn(cell.id, {inconclusive_warning(verification.explanation)});
@@ -215,7 +270,10 @@ class GroupRun {
   RunContext& run_;
   const CheckpointSession& session_;
   const CaseGroup& group_;
+  MachineProbe machine_;
+  OtherProcessProbe elsewhere_;
   std::unique_ptr<GroupEngine> engine_;
+  int64_t load_ns_ = 0;
   JudgedGroup judged_;
 };
 

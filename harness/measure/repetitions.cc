@@ -8,6 +8,7 @@
 
 #include "engine/model/cost_model.h"
 #include "harness/measure/forced_tokens.h"
+#include "harness/measure/fresh_engine.h"
 #include "harness/stats/stats.h"
 
 namespace kvproof {
@@ -59,7 +60,26 @@ class CaseClock {
     }
   }
 
+  /// Puts what earlier processes measured before what this one did.
+  void take(EarlierRounds earlier) {
+    put_before(std::move(earlier.naive_warmup), Path::naive, &PathMeasurement::warmup);
+    put_before(std::move(earlier.engine_warmup), Path::engine, &PathMeasurement::warmup);
+    put_before(std::move(earlier.naive), Path::naive, &PathMeasurement::samples);
+    put_before(std::move(earlier.engine), Path::engine, &PathMeasurement::samples);
+  }
+
  private:
+  void put_before(std::vector<Sample> earlier, Path path, std::vector<Sample> PathMeasurement::*list) {
+    PathMeasurement& m = of(path);
+    for (const Sample& sample : earlier) {
+      if (sample.first_logits != m.first_call.first_logits)
+        invalid(fmt::format("{}'s first logits are not, to the bit, those of before the run was cut off",
+                            path == Path::naive ? "naive" : "engine"));
+    }
+    earlier.insert(earlier.end(), (m.*list).begin(), (m.*list).end());
+    m.*list = std::move(earlier);
+  }
+
   PathMeasurement& of(Path path) { return path == Path::naive ? measurement_.naive : measurement_.engine; }
 
   ClockedCall run(Path path) { return clocked_call(subject_, path, requests_[path == Path::engine], probe_); }
@@ -88,21 +108,7 @@ class CaseClock {
 
   /// Times of unequal work cannot be averaged.
   void check_repeats(Path path, const ClockedCall& call) {
-    const PathMeasurement& m = of(path);
-    const char* name = path == Path::naive ? "naive" : "engine";
-    for (std::size_t row = 0; row < m.streams.size(); ++row) {
-      if (call.streams.size() != m.streams.size()) break;
-      if (const auto step = first_difference(m.streams[row], call.streams[row])) {
-        invalid(fmt::format("{} is not deterministic: row {}, step {} differs between repetitions", name, row, *step));
-        return;
-      }
-    }
-    if (call.streams.size() != m.streams.size() || call.result.token_forwards != m.result.token_forwards ||
-        call.prefill_positions != m.prefill_positions || call.result.kv_cache_bytes != m.result.kv_cache_bytes) {
-      invalid(fmt::format(
-          "{} did not do the same work in every repetition: {} and {} positions, {} and {} bytes of cache", name,
-          m.result.token_forwards, call.result.token_forwards, m.result.kv_cache_bytes, call.result.kv_cache_bytes));
-    }
+    for (const std::string& reason : differences(of(path), call, path == Path::naive ? "naive" : "engine")) invalid(reason);
   }
 
   Subject& subject_;
@@ -151,11 +157,6 @@ bool is_steady(const std::vector<Sample>& rounds, double tolerance) {
 
 namespace {
 
-void put_before(std::vector<Sample> earlier, std::vector<Sample>& samples) {
-  earlier.insert(earlier.end(), samples.begin(), samples.end());
-  samples = std::move(earlier);
-}
-
 /// Warms up and measures what is missing of `repetitions`.
 void measure_rounds(CaseClock& clock, const RepetitionPolicy& policy, Probe& probe, const RepetitionListener& listener,
                     CaseLog* log, const EarlierRounds& earlier) {
@@ -190,10 +191,7 @@ CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& r
   clock.first_call(Path::naive);
   const EarlierRounds earlier = log ? log->begin(m) : EarlierRounds{};
   measure_rounds(clock, policy, probe, listener, log, earlier);
-  put_before(earlier.naive_warmup, m.naive.warmup);
-  put_before(earlier.engine_warmup, m.engine.warmup);
-  put_before(earlier.naive, m.naive.samples);
-  put_before(earlier.engine, m.engine.samples);
+  clock.take(earlier);
   return std::move(m);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,13 +15,16 @@
 
 namespace kvproof {
 
+class GroupEngine;
 class Model;
+class Probe;
+struct CheckpointSession;
 
 /// Where a run is.
 struct ProgressEvent {
   std::string case_id;
   std::size_t number = 1, cases = 1;   // this is the number-th of so many cases, in the order in which they run
-  std::string stage;                   // "load", "peaks", "first call", "warm-up", "repetition", "verification", "agreement"
+  std::string stage;  // "load", "peaks", "first call", "warm-up", "repetition", "fresh engine", "verification", "agreement"
   int64_t done = 0, total = 0;         // of the stage; 0 of 0 where it has no steps
   std::optional<double> seconds_left;  // of the whole run, as far as can be told; absent until something was timed
 };
@@ -54,8 +58,14 @@ struct RunLife {
 struct RunHooks {
   /// Shown each model under test, and its float64 twin, as soon as it is made. Empty: nobody looks.
   std::function<void(Model&)> on_model = {};
+  /// Instead of opening a group's engine; asked once more for a fresh one, after the group's cases were timed.
+  std::function<std::unique_ptr<GroupEngine>(const CheckpointSession&, const RunSpec&)> open_engine = {};
+  /// Instead of the machine's clock and counters.
+  Probe* probe = nullptr;
   /// Instead of looking at the machine.
   std::optional<MachineFacts> machine = {};
+  /// Instead of looking how busy it is.
+  std::function<LoadSnapshot()> load = {};
   /// Instead of measuring its peaks.
   std::function<Peaks(const PeakRequest&)> measure_peaks = {};
 };

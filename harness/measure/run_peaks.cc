@@ -1,5 +1,7 @@
 #include "harness/measure/run_peaks.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <new>
 #include <system_error>
@@ -8,6 +10,7 @@
 namespace kvproof {
 namespace {
 
+constexpr double kSlower = 0.8;  // of the rate before: less is no noise of a hundred milliseconds' best
 constexpr int64_t kPromptTokens = 256;              // of the MLP's products
 constexpr int64_t kContestNs = 100'000'000;         // each: six of them stay well below a second
 constexpr int64_t kMostMultiplied = 4'000'000'000;  // FLOPs of one product, so that slow machines stay there too
@@ -63,6 +66,7 @@ void RunPeaks::measure(const PeakRequest& request) {
     } else {
       *known = larger(*known, peaks);
     }
+    note_slowdown(request, peaks);
     newest_ = request;
     fresh_ = true;
   } catch (const std::bad_alloc&) {
@@ -70,6 +74,17 @@ void RunPeaks::measure(const PeakRequest& request) {
   } catch (const std::system_error&) {
     failure_ = "the threads to measure the peaks with could not be had";
   }
+}
+
+void RunPeaks::note_slowdown(const PeakRequest& request, const Peaks& peaks) {
+  const GemmPeak* best = gemm_peak_of(peaks);
+  const double now = best ? best->rates.best()->per_s : 0, before = newest_flops_per_s_;
+  newest_flops_per_s_ = now;
+  if (!same(newest_, request) || now == 0 || now >= kSlower * before) return;
+  slowdowns_.push_back(
+      fmt::format("the machine became slower: with {} threads in {} it multiplied {:.0f} GFLOP/s before some cases, {:.0f} "
+                  "behind them (throttling, or other programs); let it cool and rest, and repeat",
+                  request.threads, request.dtype, before / 1e9, now / 1e9));
 }
 
 Fact<Peaks> RunPeaks::of(int64_t threads, const std::string& dtype) const {

@@ -38,11 +38,17 @@ class RunPeaks {
   /// The larger counts, of all that was measured so far. Unknown with the reason.
   Fact<Peaks> of(int64_t threads, const std::string& dtype) const;
   const std::vector<Peaks>& all() const { return all_; }
+  /// Sentences, each with its remedy: where the machine multiplied slower behind some cases than before them.
+  const std::vector<std::string>& slowdowns() const { return slowdowns_; }
 
  private:
+  void note_slowdown(const PeakRequest& request, const Peaks& peaks);
+
   Measure measure_;
   std::vector<Peaks> all_;  // by threads and dtype, in the order in which they came
   PeakRequest newest_;
+  double newest_flops_per_s_ = 0;  // of the fastest shape
+  std::vector<std::string> slowdowns_;
   bool fresh_ = false;
   std::string failure_;
 };

@@ -17,6 +17,8 @@ Json sample_json(const Sample& s) {
           {"itl_ns", s.itl_ns},
           {"cpu_ns", or_null(s.cpu_ns)},
           {"context_switches", or_null(s.context_switches)},
+          {"steal_ns", or_null(s.steal_ns)},
+          {"first_logits", s.first_logits.empty() ? Json(nullptr) : Json(s.first_logits)},
           {"own_prefill_ns", or_null(s.own_prefill_ns)},
           {"own_decode_ns", or_null(s.own_decode_ns)}};
 }
@@ -38,6 +40,8 @@ Sample sample_of(const View& json) {
   for (const View& gap : json.at("itl_ns").items()) s.itl_ns.push_back(gap.integer());
   s.cpu_ns = json.at("cpu_ns").integer_or_null();
   s.context_switches = json.at("context_switches").integer_or_null();
+  s.steal_ns = json.at("steal_ns").integer_or_null();
+  s.first_logits = json.at("first_logits").text_or_null().value_or("");
   s.own_prefill_ns = json.at("own_prefill_ns").integer_or_null();
   s.own_decode_ns = json.at("own_decode_ns").integer_or_null();
   return s;

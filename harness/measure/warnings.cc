@@ -5,11 +5,43 @@
 
 #include <algorithm>
 
+#include "harness/stats/stats.h"
+
 namespace kvproof {
 namespace {
 
 constexpr double kBusyLoad = 0.5;          // of the cores: more, and other programs take turns with ours
 constexpr int64_t kFewestForInterval = 6;  // pairs that carry a 95 % sign-test interval
+constexpr double kMuchStolen = 0.01;       // of the CPUs' time
+constexpr double kDearClock = 0.005;       // of a decode step
+
+/// Of what was measured to be the same in every repetition, or should be.
+void warn_of_lengths(const CaseMeasurement& m, const GenerationRequest& request, bool exact, const GptConfig& config,
+                     std::vector<std::string>& warnings) {
+  const int64_t wanted = request.max_tokens.value_or(0), found = m.engine.result.steps;
+  if (exact && found < wanted) {
+    warnings.push_back(fmt::format("generated {} of {} tokens: rows ended early; set sampler.stop: false where the length "
+                                   "matters",
+                                   found, wanted));
+  }
+  if (static_cast<int64_t>(request.prompt.size()) + found > config.sequence_len) {
+    warnings.push_back(fmt::format(
+        "goes past position {}, the longest the model was trained on: its text there means little; shorten the "
+        "prompt or sampler.max_tokens if the text matters",
+        config.sequence_len));
+  }
+}
+
+/// Of a clock that is no longer small beside what it measures.
+void warn_of_clock(const CaseMeasurement& m, double harness_step_ns, std::vector<std::string>& warnings) {
+  std::vector<double> gaps;
+  for (const Sample& sample : m.engine.samples) gaps.insert(gaps.end(), sample.itl_ns.begin(), sample.itl_ns.end());
+  const std::optional<double> step = median(gaps);
+  if (!step || harness_step_ns <= kDearClock * *step) return;
+  warnings.push_back(fmt::format("measuring takes {:.1f} % of a decode step: believe differences well above that, or take "
+                                 "a larger model",
+                                 100 * harness_step_ns / std::max(*step, 1.0)));
+}
 
 }  // namespace
 
@@ -33,7 +65,29 @@ std::vector<std::string> environment_warnings(const BuildInfo& build, bool asser
   return warnings;
 }
 
-std::vector<std::string> case_warnings(const CaseMeasurement& m, int64_t prompt_tokens, const GptConfig& config) {
+std::vector<std::string> disturbance_warnings(const MachineFacts& facts, const LoadSnapshot& before,
+                                              const LoadSnapshot& after, double seconds) {
+  std::vector<std::string> warnings;
+  if (before.steal_ns.has_value() && after.steal_ns.has_value() && seconds > 0) {
+    const double share = 1e-9 * static_cast<double>(*after.steal_ns - *before.steal_ns) / (seconds * facts.cores);
+    if (share > kMuchStolen) {
+      warnings.push_back(
+          fmt::format("the hypervisor took {:.1f} % of the CPUs' time during the run: believe ratios of turns rather than "
+                      "times, or measure on a machine of your own",
+                      100 * share));
+    }
+  }
+  if (before.throttles.has_value() && after.throttles.has_value() && *after.throttles > *before.throttles) {
+    warnings.push_back(
+        fmt::format("CPUs were slowed down {} times for heat or power during the run (throttling): cool the machine, or "
+                    "lower its clock for good, and repeat",
+                    *after.throttles - *before.throttles));
+  }
+  return warnings;
+}
+
+std::vector<std::string> case_warnings(const CaseMeasurement& m, const GenerationRequest& request, bool exact_lengths,
+                                       const GptConfig& config, double harness_step_ns) {
   std::vector<std::string> warnings;
   const auto repetitions = static_cast<int64_t>(m.naive.samples.size());
   if (repetitions == 1) {
@@ -47,12 +101,8 @@ std::vector<std::string> case_warnings(const CaseMeasurement& m, int64_t prompt_
     warnings.push_back(
         "times had not settled when the warm-up ended; repeat on a quieter machine, or set run.repetitions higher");
   }
-  if (prompt_tokens + m.engine.result.steps > config.sequence_len) {
-    warnings.push_back(fmt::format(
-        "goes past position {}, the longest the model was trained on: its text there means little; shorten the "
-        "prompt or sampler.max_tokens if the text matters",
-        config.sequence_len));
-  }
+  warn_of_lengths(m, request, exact_lengths, config, warnings);
+  warn_of_clock(m, harness_step_ns, warnings);
   return warnings;
 }
 
@@ -61,6 +111,10 @@ std::string inconclusive_warning(const std::string& explanation) {
       "verification is inconclusive: {}; the speed-up counts as unverified, a checkpoint with trained weights would "
       "decide it",
       explanation);
+}
+
+std::string fresh_warning(const std::string& why) {
+  return fmt::format("its repetitions were not held against a fresh engine, which failed: {}", why);
 }
 
 std::string latent_warning(const std::string& explanation) {

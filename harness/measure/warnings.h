@@ -22,9 +22,18 @@ inline constexpr bool kAsserts = true;
 std::vector<std::string> environment_warnings(const BuildInfo& build, bool asserts, const MachineFacts& facts,
                                               const LoadSnapshot& before);
 
+/// Of what happened to the machine while a run took so many seconds.
+std::vector<std::string> disturbance_warnings(const MachineFacts& facts, const LoadSnapshot& before,
+                                              const LoadSnapshot& after, double seconds);
+
 /// Of one case that ran; its name is not in them.
-std::vector<std::string> case_warnings(const CaseMeasurement& measurement, int64_t prompt_tokens,
-                                       const GptConfig& config);
+/// exact_lengths    whether the case is about so many tokens, rather than about a text that ends when it ends
+/// harness_step_ns  own_step_ns
+std::vector<std::string> case_warnings(const CaseMeasurement& measurement, const GenerationRequest& request,
+                                       bool exact_lengths, const GptConfig& config, double harness_step_ns);
+
+/// Of a case that could not be held against a fresh engine.
+std::string fresh_warning(const std::string& why);
 
 /// Of a case whose verification could not decide.
 /// explanation  the verification's own

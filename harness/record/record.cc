@@ -47,6 +47,22 @@ void check_schema(const Json& record, const std::string& place) {
   throw RecordError(place, expected + "; no kvproof wrote this: repeat the run");
 }
 
+Fact<int64_t> difference(const Fact<int64_t>& before, const Fact<int64_t>& after) {
+  const Fact<int64_t>& missing = before.has_value() ? after : before;
+  return missing.has_value() ? Fact<int64_t>::known(*after - *before) : missing;
+}
+
+std::string hex_of(const XXH128_hash_t& hash) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  std::string hex;
+  for (const unsigned char byte : canonical.digest) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  return hex;
+}
+
 }  // namespace
 
 Json record_schema() { return {{"name", kRecordSchema}, {"version", kRecordVersion}}; }
@@ -72,8 +88,8 @@ Json machine_json(const MachineFacts& facts, const LoadSnapshot& before, const L
   put(machine, "affinity", facts.affinity);
   put(machine, "load_before", before.load);
   put(machine, "load_after", after.load);
-  const Fact<int64_t>& missing = before.steal_ns.has_value() ? after.steal_ns : before.steal_ns;
-  put(machine, "steal_ns", missing.has_value() ? Fact<int64_t>::known(*after.steal_ns - *before.steal_ns) : missing);
+  put(machine, "steal_ns", difference(before.steal_ns, after.steal_ns));
+  put(machine, "throttles", difference(before.throttles, after.throttles));
   machine["os"] = facts.os;
   machine["fingerprint"] = facts.fingerprint;
   return machine;
@@ -92,15 +108,10 @@ std::string xxh128_of_file(const std::filesystem::path& file) {
     XXH3_128bits_update(state.get(), block.data(), static_cast<std::size_t>(stream.gcount()));
   } while (stream);
   if (stream.bad()) throw RecordError(file.string(), "reading failed halfway; check the disk");
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state.get()));
-  std::string hex;
-  for (const unsigned char byte : canonical.digest) {
-    hex += "0123456789abcdef"[byte >> 4];
-    hex += "0123456789abcdef"[byte & 15];
-  }
-  return hex;
+  return hex_of(XXH3_128bits_digest(state.get()));
 }
+
+std::string xxh128_of(const void* bytes, std::size_t size) { return hex_of(XXH3_128bits(bytes, size)); }
 
 Json read_record(const std::filesystem::path& file) {
   Json record = parse(read_text_file(file), file.string());

@@ -33,13 +33,17 @@ void put(Json& object, const std::string& key, const Fact<T>& fact) {
   }
 }
 
-/// The record's `machine`: the facts, the load before and after the run, and what was stolen between the two.
+/// The record's `machine`: the facts, the load before and after the run, and between the two what was stolen and how often
+/// CPUs were slowed down.
 Json machine_json(const MachineFacts& facts, const LoadSnapshot& before, const LoadSnapshot& after);
 
 /// XXH3's 128-bit hash of a file's content, 32 hex digits as `xxh128sum` prints them. Not a defence against forgery.
 /// throws RecordError: the file cannot be read
 /// cost   one pass at the speed of the disk
 std::string xxh128_of_file(const std::filesystem::path& file);
+
+/// Of bytes in memory, likewise.
+std::string xxh128_of(const void* bytes, std::size_t size);
 
 /// "20261122T101500Z-demo-a1b2c3".
 /// started      "2026-11-22T10:15:00Z"

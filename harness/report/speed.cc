@@ -139,6 +139,33 @@ void write_own_clock(const View& paths, Page& page) {
   page.wrapped(left("    own clock", kLabelWidth) + "  ", text, Ink::dim);
 }
 
+/// What comes before the repetitions that count: opening, the cold calls, the warm-up.
+void write_before(const View& one, Page& page) {
+  if (!one.has("phases")) return;  // older records
+  const auto cold = [&](const char* path) {
+    return milliseconds(static_cast<double>(one.at("paths").at(path).at("first_call").at("e2e_ns").integer()));
+  };
+  const View phases = one.at("phases");
+  page.wrapped(left("    before", kLabelWidth) + "  ",
+               fmt::format("load {}, tokenize {}; first call naive {}, engine {}; {} of warm-up",
+                           milliseconds(static_cast<double>(phases.at("load_ns").integer())),
+                           milliseconds(static_cast<double>(phases.at("tokenize_ns").integer())), cold("naive"),
+                           cold("engine"),
+                           counted(static_cast<int64_t>(one.at("paths").at("engine").at("warmup").items().size()), "round")),
+               Ink::dim);
+}
+
+/// The largest share of an engine's decode step that measuring took; absent: no case says.
+std::optional<double> own_share(const std::vector<View>& cases) {
+  std::optional<double> most;
+  for (const View& one : cases) {
+    const auto step = median_of(one.at("paths").at("engine").at("metrics"), "tpot_ns");
+    if (!one.has("phases") || !step || *step <= 0) continue;
+    most = std::max(most.value_or(0), one.at("phases").at("harness_step_ns").number() / *step);
+  }
+  return most;
+}
+
 void write_case(const View& one, const Layout& layout, Page& page) {
   page.line();
   const std::string id = shown(one.at("id")), heading = heading_of(one);
@@ -153,6 +180,7 @@ void write_case(const View& one, const Layout& layout, Page& page) {
   page.line(row(layout, "    engine", path_cells(paths.at("engine"))));
   write_ratios(one, layout, page);
   write_own_clock(paths, page);
+  write_before(one, page);
   if (one.at("speedup").at("withheld").is_null() && !one.at("speedup").at("verified").boolean()) {
     page.wrapped("    ? ", why_unverified(one), Ink::doubtful);
   }
@@ -193,6 +221,10 @@ void write_speed(const View& record, Page& page) {
   page.line(page.painted(row(layout, "", {"whole run", "first token", "prefill tok/s", "decode tok/s", "positions"}),
                          Ink::dim));
   for (const View& one : cases) write_case(one, layout, page);
+  if (const auto share = own_share(cases)) {
+    page.line();
+    page.wrapped("  ", fmt::format("Measuring itself takes {:.2g} % of a decode step at most.", 100 * *share), Ink::dim);
+  }
 }
 
 }  // namespace kvproof

@@ -92,7 +92,8 @@ TEST_CASE("a run that is killed twenty times is gone on with: nothing measured i
   const auto record = Json::parse(read_file(temp / "out.json"));
   check_whole(record, lines_of(read_file(journal)));
   CHECK(record["sessions"].size() > 1);
-  CHECK(record["command"] == Json({"kvproof", "run", "two.yaml", "--out", "out.json"}));
+  CHECK(std::vector<std::string>(record["command"].begin() + 1, record["command"].end()) ==
+        std::vector<std::string>{"run", "two.yaml", "--out", "out.json"});
 
   const auto again = run_kvproof({"run", "--resume", "out.jsonl"}, in_folder(temp.path()));
   CHECK(again.code == 6);

@@ -255,5 +255,5 @@ TEST_CASE("the starter config loads, and its comments do too", "[config]") {
   REQUIRE(sweep != std::string::npos);
   std::string shown = starter.substr(sweep);
   for (std::size_t at = 0; at < shown.size(); at = shown.find('\n', at) + 1) shown.erase(at, 2);
-  CHECK(load_text(starter.substr(0, sweep) + shown).cases.size() == 2 * 2 * 5);
+  CHECK(load_text(starter.substr(0, sweep) + shown).cases.size() == 2 * 2 * 2 * 5);
 }

@@ -80,9 +80,9 @@ TEST_CASE("cache sizes have a unit letter", "[machine]") {
 }
 
 TEST_CASE("a group's limit is a number of bytes or none", "[machine]") {
-  CHECK(parse_bytes("2147483648\n") == int64_t{2} << 30);
-  CHECK_FALSE(parse_bytes("max\n").has_value());
-  CHECK_FALSE(parse_bytes("").has_value());
+  CHECK(parse_count("2147483648\n") == int64_t{2} << 30);
+  CHECK_FALSE(parse_count("max\n").has_value());
+  CHECK_FALSE(parse_count("").has_value());
 }
 
 TEST_CASE("the distribution's name stands with or without quotes", "[machine]") {

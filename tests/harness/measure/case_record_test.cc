@@ -57,13 +57,14 @@ TEST_CASE("a case's record holds the numbers under their names") {
   agreement.logits = LogitNumbers{3, 1e-6, 1e-9, 2e-9, 1, 0.5};
   const Json cell = json_of(subject, probe, agreement, 6);
   CHECK(schema_errors("ok_case", cell) == std::vector<std::string>{});
-  CHECK(cell["shape"] == Json({{"P", 10}, {"N", 3}, {"rows", 1}, {"label", "pp10 tg3"}}));
+  CHECK(cell["shape"] == Json({{"P", 10}, {"N", 3}, {"depth", 0}, {"rows", 1}, {"label", "pp10 tg3"}}));
   CHECK(cell["prompt"]["text"].is_null());
   CHECK(cell["settings"]["run"]["backend"] == "script");
   CHECK(cell["settings"]["run"]["repetitions"] == 6);
   CHECK(cell["settings"]["sampler"]["max_tokens"] == 3);
   CHECK(cell["settings"]["sampler"]["top_k"].is_null());
   const Json& engine = cell["paths"]["engine"];
+  const float logits[] = {1, 1, 1, 1};
   CHECK(engine["samples"][1] == Json({{"repetition", 1},
                                       {"order", 0},
                                       {"e2e_ns", 821},
@@ -73,6 +74,8 @@ TEST_CASE("a case's record holds the numbers under their names") {
                                       {"itl_ns", {107, 107}},
                                       {"cpu_ns", 3196},
                                       {"context_switches", engine["samples"][1]["context_switches"]},
+                                      {"steal_ns", nullptr},
+                                      {"first_logits", xxh128_of(logits, sizeof logits)},
                                       {"own_prefill_ns", nullptr},
                                       {"own_decode_ns", nullptr}}));
   CHECK(engine["metrics"]["e2e_ns"] == Json({{"median", 821}, {"min", 821}, {"max", 821}, {"n", 6}}));

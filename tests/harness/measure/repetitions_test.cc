@@ -1,5 +1,7 @@
 #include "harness/measure/repetitions.h"
 
+#include <cmath>
+
 #include "tests/harness/measure/scripted.h"
 #include "tests/support/catch.h"
 
@@ -61,7 +63,7 @@ TEST_CASE("the paths take turns: engine and naive cold, then naive engine, engin
   ScriptedSubject subject = standard_subject(probe);
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(3), probe);
   const auto N = Path::naive, E = Path::engine;
-  CHECK(subject.calls == std::vector<Path>{E, N, /* warm-up */ N, E, E, N, /* measured */ N, E, E, N, N, E});
+  CHECK((subject.calls == std::vector<Path>{E, N, /* warm-up */ N, E, E, N, /* measured */ N, E, E, N, N, E}));
   CHECK(m.invalid.empty());
   CHECK(m.steady);
   REQUIRE(m.naive.samples.size() == 3);
@@ -167,7 +169,7 @@ TEST_CASE("tokens that change between repetitions make the case INVALID, once, w
   };
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(2), probe);
   CHECK(m.invalid ==
-        std::vector<std::string>{"engine is not deterministic: row 0, step 2 differs between repetitions"});
+        std::vector<std::string>{"engine is not deterministic: row 0, step 2 differs from the first call's"});
 }
 
 TEST_CASE("a repetition that does other work than the first makes the case INVALID") {
@@ -177,7 +179,59 @@ TEST_CASE("a repetition that does other work than the first makes the case INVAL
   const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(3), probe);
   CHECK(m.invalid ==
         std::vector<std::string>{
-            "engine did not do the same work in every repetition: 12 and 13 positions, 4096 and 4096 bytes of cache"});
+            "engine did not do the work of the first call: 13 and 12 positions, 4096 and 4096 bytes of cache"});
+}
+
+TEST_CASE("a repetition whose first logits differ in a bit from the first call's makes the case INVALID") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  subject.before = [&](Path, int64_t call) { subject.engine.first_logit = call == 7 ? std::nextafter(1.F, 2.F) : 1.F; };
+  const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of(3), probe);
+  CHECK(m.invalid == std::vector<std::string>{
+                         "engine's first logits are not, to the bit, those of the first call: something was left over from "
+                         "call to call, or the engine is not deterministic"});
+}
+
+namespace {
+
+/// Remembers rounds that an earlier process measured.
+class EarlierLog final : public CaseLog {
+ public:
+  EarlierRounds earlier;
+  std::vector<int64_t> told;  // repetitions, as they end
+
+  EarlierRounds begin(const CaseMeasurement&) override { return earlier; }
+  void decided(const CaseMeasurement&, int64_t) override { told.push_back(-1); }
+  void round(const Sample& naive, const Sample&) override { told.push_back(naive.repetition); }
+};
+
+}  // namespace
+
+TEST_CASE("rounds of an earlier process stand before those that are missing and are not measured again") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);
+  EarlierLog first, log;
+  const CaseMeasurement whole =
+      measure_repetitions(subject, request_of_rows(1), policy_of(4), probe, {}, &first);
+  CHECK(first.told == std::vector<int64_t>{-1, 0, 1, 2, 3});
+  log.earlier.repetitions = 4;
+  for (std::size_t i = 0; i < 3; ++i) {
+    log.earlier.naive.push_back(whole.naive.samples[i]);
+    log.earlier.engine.push_back(whole.engine.samples[i]);
+  }
+  log.earlier.naive[1].e2e_ns = 424242;
+  subject.calls.clear();
+  const CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy_of({}), probe, {}, &log);
+  CHECK(log.told == std::vector<int64_t>{3});
+  REQUIRE(m.naive.samples.size() == 4);
+  CHECK(m.naive.samples[1].e2e_ns == 424242);
+  CHECK(m.naive.samples[3].repetition == 3);
+  CHECK(subject.calls.size() == 2 + 2 * 2 + 2);  // cold, warm-up, the one that was missing
+  CHECK(m.invalid.empty());
+
+  log.earlier.engine[2].first_logits[0] ^= 1;
+  CHECK(measure_repetitions(subject, request_of_rows(1), policy_of({}), probe, {}, &log).invalid ==
+        std::vector<std::string>{"engine's first logits are not, to the bit, those of before the run was cut off"});
 }
 
 TEST_CASE("positions that the row lengths do not explain make the case INVALID") {

@@ -49,6 +49,26 @@ TEST_CASE("what was measured after one group is not measured again before the ne
   CHECK(measured == 4);
 }
 
+TEST_CASE("a machine that multiplies slower behind the cases than before them is told of", "[peaks]") {
+  double flops = 100e9;
+  RunPeaks peaks([&](const PeakRequest& request) { return peaks_of(request, 1, flops); });
+  const auto measure_at = [&](double rate, int64_t threads) {
+    flops = rate;
+    peaks.measure(request_of(threads, "float32"));
+    peaks.cases_ran();
+  };
+  measure_at(100e9, 1);
+  measure_at(80e9, 1);
+  measure_at(70e9, 2);  // other threads have another rate
+  measure_at(75e9, 2);
+  CHECK(peaks.slowdowns().empty());
+  measure_at(59e9, 2);
+  CHECK(peaks.slowdowns() ==
+        std::vector<std::string>{
+            "the machine became slower: with 2 threads in float32 it multiplied 75 GFLOP/s before some cases, 59 behind "
+            "them (throttling, or other programs); let it cool and rest, and repeat"});
+}
+
 TEST_CASE("memory that runs out is the reason for there being no peaks", "[peaks]") {
   RunPeaks peaks([](const PeakRequest&) -> Peaks { throw std::bad_alloc(); });
   peaks.measure(request_of(1, "float32"));

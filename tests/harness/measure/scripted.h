@@ -1,6 +1,9 @@
 // A clock that says what a test wants and a subject that takes exactly as long as its script.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -26,6 +29,12 @@ class ManualProbe : public Probe {
   Fact<int64_t> peak_rss_bytes() override { return Fact<int64_t>::known(peak); }
 };
 
+/// Each look at this clock takes its time.
+class TickingProbe final : public ManualProbe {
+ public:
+  int64_t now_ns() override { return time_ns += 25; }
+};
+
 /// One call of `generate`: what it costs and yields.
 struct Script {
   std::vector<std::vector<TokenId>> rows;  // generated tokens; a row that is shorter ended
@@ -33,6 +42,7 @@ struct Script {
   int64_t prefill_ns = 0, step_ns = 0, sample_ns = 0;
   int64_t extra_forwards = 0;  // counted beyond what rows of these lengths take
   int64_t prefill_extra = 0;   // positions the first forward takes beyond the prompt
+  double first_logit = 1;      // what the logits behind the prompt are
 };
 
 class ScriptedSubject : public Subject {
@@ -72,6 +82,7 @@ class ScriptedSubject : public Subject {
       result.token_forwards += positions;
       probe_.time_ns += step == 0 ? script.prefill_ns : script.step_ns;
       observer->on_forward(positions);
+      if (step == 0) observer->on_first_logits(at::full({1, 4}, script.first_logit));
       probe_.time_ns += script.sample_ns;
       observer->on_step(taken);
     }

@@ -55,6 +55,39 @@ TEST_CASE("debug, assertion and sanitizer builds and a busy machine are warned o
               "intervals"});
 }
 
+TEST_CASE("time that a hypervisor took and throttling are warned of, each beyond what is usual", "[warnings]") {
+  LoadSnapshot before, after;
+  before.steal_ns = Fact<int64_t>::known(5'000'000'000);
+  after.steal_ns = Fact<int64_t>::known(5'200'000'000);  // 0.2 s of 2 x 10
+  before.throttles = after.throttles = Fact<int64_t>::known(7);
+  CHECK(disturbance_warnings(cores(2), before, after, 10).empty());
+  after.steal_ns = Fact<int64_t>::known(5'300'000'000);
+  after.throttles = Fact<int64_t>::known(9);
+  CHECK(disturbance_warnings(cores(2), before, after, 10) ==
+        Lines{"the hypervisor took 1.5 % of the CPUs' time during the run: believe ratios of turns rather than times, or "
+              "measure on a machine of your own",
+              "CPUs were slowed down 2 times for heat or power during the run (throttling): cool the machine, or lower its "
+              "clock for good, and repeat"});
+  after.steal_ns = after.throttles = Fact<int64_t>::unknown("not here");
+  CHECK(disturbance_warnings(cores(2), before, after, 10).empty());
+}
+
+TEST_CASE("a length that was asked for and not met, and a clock that costs too much, are warned of", "[warnings]") {
+  ManualProbe probe;
+  ScriptedSubject subject = standard_subject(probe);  // gaps of 107
+  const ModelDims dims{64, 97, 2, 4, 2, 64, {}};
+  const GptConfig config(dims, architecture_of("head", dims));
+  RepetitionPolicy policy;
+  policy.repetitions = 6;
+  GenerationRequest request = request_of_rows(1);
+  const CaseMeasurement m = measure_repetitions(subject, request, policy, probe);
+  request.max_tokens = 4;
+  CHECK(case_warnings(m, request, false, config, 0.53).empty());
+  CHECK(case_warnings(m, request, true, config, 0.54) ==
+        Lines{"generated 3 of 4 tokens: rows ended early; set sampler.stop: false where the length matters",
+              "measuring takes 0.5 % of a decode step: believe differences well above that, or take a larger model"});
+}
+
 TEST_CASE("few repetitions, unsettled times and positions past the training length are warned of") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
@@ -63,14 +96,16 @@ TEST_CASE("few repetitions, unsettled times and positions past the training leng
   RepetitionPolicy policy;
   policy.repetitions = 6;
   CaseMeasurement m = measure_repetitions(subject, request_of_rows(1), policy, probe);  // P 10 and 3 tokens
-  CHECK(case_warnings(m, 10, config).empty());
+  CHECK(case_warnings(m, request_of_rows(1), true, config, 0.5).empty());
   m.naive.samples.resize(5);
-  CHECK(case_warnings(m, 10, config) ==
+  CHECK(case_warnings(m, request_of_rows(1), true, config, 0.5) ==
         Lines{"5 repetitions carry no 95 % interval; set run.repetitions to 6 or more"});
+  GenerationRequest longer = request_of_rows(1);
+  longer.prompt.push_back(4);
   m.naive.samples.resize(1);
   m.steady = false;
   CHECK(
-      case_warnings(m, 11, config) ==
+      case_warnings(m, longer, true, config, 0.5) ==
       Lines{"1 repetition shows no spread; set run.repetitions to 6 or more for an interval, 12 for a good one",
             "times had not settled when the warm-up ended; repeat on a quieter machine, or set run.repetitions higher",
             "goes past position 13, the longest the model was trained on: its text there means little; shorten the "

@@ -28,7 +28,7 @@ std::string text_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-void write_text(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
+void put_text(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
 
 std::string error_of(const std::function<void()>& work) {
   try {
@@ -56,14 +56,14 @@ TEST_CASE("a line is in the file as soon as append returns, and is read back in 
 TEST_CASE("a line without its end is cut off, and what is appended follows the last whole one", "[record]") {
   const Folder folder;
   const fs::path file = folder.path / "one.jsonl";
-  write_text(file, "{\"a\":1}\n{\"b\":2}\n{\"c\":");
+  put_text(file, "{\"a\":1}\n{\"b\":2}\n{\"c\":");
   {
     Journal journal = Journal::open(file);
     CHECK(journal.lines().size() == 2);
     journal.append({{"d", 4}});
   }
   CHECK(text_of(file) == "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n");
-  write_text(file, "{\"never");
+  put_text(file, "{\"never");
   CHECK(Journal::open(file).lines().empty());
   CHECK(text_of(file).empty());
 }
@@ -71,7 +71,7 @@ TEST_CASE("a line without its end is cut off, and what is appended follows the l
 TEST_CASE("a whole line that is no JSON is named by its number, and nothing is cut off", "[record]") {
   const Folder folder;
   const fs::path file = folder.path / "one.jsonl";
-  write_text(file, "{\"a\":1}\nnot JSON\n{\"c\":");
+  put_text(file, "{\"a\":1}\nnot JSON\n{\"c\":");
   CHECK_THAT(error_of([&] { Journal::open(file); }), Contains("one.jsonl:2: expected a JSON document in each line"));
   CHECK(text_of(file) == "{\"a\":1}\nnot JSON\n{\"c\":");
   CHECK_THAT(error_of([&] { Journal::open(folder.path / "none.jsonl"); }), Contains("none.jsonl: no such file"));
