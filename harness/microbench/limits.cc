@@ -16,7 +16,7 @@ double best_of(const Rates& rates) {
 }
 
 // Bytes per second; a working set of its own for each amount, since caches decide.
-double read_limit(const Work& work) {
+double read_limit(const IterationWork& work) {
   static std::map<std::tuple<std::string, int, int64_t>, double> known;
   const auto [at, is_new] = known.try_emplace({work.dtype, work.threads, work.bytes});
   if (is_new) {
@@ -27,7 +27,7 @@ double read_limit(const Work& work) {
 }
 
 // FLOPs per second.
-double gemm_limit(const Work& work) {
+double gemm_limit(const IterationWork& work) {
   static std::map<std::tuple<std::string, int>, double> known;
   const auto [at, is_new] = known.try_emplace({work.dtype, work.threads});
   if (is_new) at->second = best_of(gemm_rates({"square", 1024, 1024, 1024}, work.dtype, work.threads, {}, now_ns));
@@ -38,7 +38,7 @@ benchmark::Counter rate(double per_iteration) { return {per_iteration, benchmark
 
 }  // namespace
 
-void report_work(benchmark::State& state, const Work& work) {
+void report_work(benchmark::State& state, const IterationWork& work) {
   const auto bytes = static_cast<double>(work.bytes);
   double seconds = 0;
   if (work.bytes > 0) {

@@ -9,7 +9,7 @@
 namespace kvproof {
 
 /// What one iteration must at least do.
-struct Work {
+struct IterationWork {
   std::string dtype = "float32";  // of the matrices; one of those that have peaks
   int threads = 1;
   int64_t bytes = 0;  // that it reads and writes
@@ -22,6 +22,6 @@ struct Work {
 ///
 /// cost  a quarter of a second for each limit that no benchmark asked for before; they are measured as `kvproof
 ///       machine` does, after the benchmark's loop
-void report_work(benchmark::State& state, const Work& work);
+void report_work(benchmark::State& state, const IterationWork& work);
 
 }  // namespace kvproof

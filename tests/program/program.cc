@@ -106,7 +106,7 @@ ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& 
   const TempDir scratch;
   write_file_of(scratch / "in", options.input);
   fs::create_directories(scratch / "home");
-  std::vector<std::string> arguments = {KVPROOF_PROGRAM};
+  std::vector<std::string> arguments = {options.program.empty() ? KVPROOF_PROGRAM : options.program};
   arguments.insert(arguments.end(), words.begin(), words.end());
   std::vector<std::string> pairs;
   for (char** entry = environ; *entry != nullptr; ++entry) {

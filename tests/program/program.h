@@ -35,6 +35,7 @@ struct RunOptions {
   bool interrupt = false;                          // press Ctrl-C once, when the first word is on stdout
   std::optional<std::chrono::milliseconds> kill_after = {};       // kill -9, unless it has ended
   std::optional<std::chrono::milliseconds> interrupt_after = {};  // Ctrl-C, unless it has ended
+  std::string program = {};                                       // instead of build/kvproof
 };
 
 RunOptions in_folder(const std::filesystem::path& folder);
