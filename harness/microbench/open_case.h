@@ -1,5 +1,5 @@
-// Cases of a config, one at a time, ready to be timed: the model loaded, the prompt in tokens, generations to be had again
-// and again.
+// Cases of a config, one at a time, ready to be timed: the model loaded, the prompt in tokens, generations to be had
+// again and again.
 #pragma once
 
 #include <cstdint>
