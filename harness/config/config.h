@@ -86,11 +86,23 @@ struct Case {
   NaiveSpec naive;
 };
 
+/// What `--max-time` put in place of `repetitions: auto`.
+struct TimeLimit {
+  struct Choice {
+    std::string id;               // of the case
+    int64_t repetitions = 0;      // the case's now
+    int64_t auto_repetitions = 0;  // that auto would have taken, as was estimated
+  };
+  double max_time_s = 0, estimated_s = 0;
+  std::vector<Choice> choices;  // of the cases whose repetitions were auto, in the config's order
+};
+
 struct LoadedConfig {
   Config config;
   std::vector<Case> cases;    // checkpoints × prompts × sweep, in file order; ids are unique
   std::string resolved_json;  // everything that was decided, keys in a fixed order; no absolute path of the machine
   std::string hash;           // FNV-1a (64 bits) of resolved_json: 16 hex digits
+  std::optional<TimeLimit> time_limit = {};  // in `cases` already; not in resolved_json. load_config leaves it absent
 };
 
 /// Reads, checks and expands a config. Later wins: defaults, the file's sampler, run and naive, a prompt's own, the sweep.
@@ -100,8 +112,8 @@ struct LoadedConfig {
 ///       the file and over what prompts say of their own; of a key that the file sweeps it is an error, and
 ///       "sweep.run.dtype=[…]" is what helps. Relative paths begin at the file's folder here too
 /// A sweep is a grid, its first key slowest; `zip: [[keys], …]` in it makes keys advance together. Values are lists or ranges
-/// (64-1024*2, 1-8+1, 1-8). With prompt.length or prompt.depth in it, which only synthetic prompts have, config.prompts
-/// holds one prompt for each of their values.
+/// (64-1024*2, 1-8+1, 1-8). With prompt.length, prompt.depth or prompt.seed in it, which only synthetic
+/// prompts have, config.prompts holds one prompt for each of their values.
 /// throws ConfigError: unreadable file, YAML syntax, unknown key (with "did you mean"), wrong type, out of range, nothing
 ///        to run, a name twice, more than 10,000 cases; place file:line:column, or "--set a.b"
 LoadedConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& sets = {});

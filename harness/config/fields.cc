@@ -125,6 +125,8 @@ Field depth() {
   return integer("depth", 0, 1'048'576, "tokens before them that the engine has in its cache when the clock starts");
 }
 
+Field seed() { return integer("seed", 0, INT64_MAX, "of the tokens"); }
+
 Field prompts() {
   Field entry =
       map_of("",
@@ -134,7 +136,7 @@ Field prompts() {
                  text("text", "text to go on with"),
                  list_of("tokens", integer("", 0, INT32_MAX, "a token id"), "token ids, as they are"),
                  text("file", "a text file to go on with, relative to this file"),
-                 map_of("synthetic", {length(), with_fallback(0, depth()), with_fallback(1, integer("seed", 0, INT64_MAX, "of the tokens"))},
+                 map_of("synthetic", {length(), with_fallback(0, depth()), with_fallback(1, seed())},
                         "random tokens"),
              },
              "a prompt");
@@ -151,10 +153,8 @@ Field sweep() {
       sweep.children.push_back({.name = setting.shared, .type = Type::axis, .doc = setting.doc, .children = {setting}});
     }
   }
-  sweep.children.push_back(
-      {.name = "prompt.length", .type = Type::axis, .doc = "of synthetic prompts", .children = {length()}});
-  sweep.children.push_back(
-      {.name = "prompt.depth", .type = Type::axis, .doc = "of synthetic prompts", .children = {depth()}});
+  for (const auto& [key, setting] : {std::pair{"prompt.length", length()}, std::pair{"prompt.depth", depth()}, std::pair{"prompt.seed", seed()}})
+    sweep.children.push_back({.name = key, .type = Type::axis, .doc = "of synthetic prompts", .children = {setting}});
   Field key = word("", names_of(sweep.children), "a swept key");
   Field group = list_of("", std::move(key), "keys that advance together");
   sweep.children.push_back(list_of("zip", std::move(group), "groups of keys that advance together, not as a grid"));

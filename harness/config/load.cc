@@ -38,7 +38,7 @@ void check_not_swept(const Tree& root, const std::vector<Axis>& axes) {
   }
 }
 
-/// Of "prompt.length" and "prompt.depth".
+/// Of a key of kPromptKeys.
 void check_prompt_sweep(const std::string& key, const Tree& root, const std::vector<PromptSpec>& prompts) {
   const Tree& swept = *root.find({"sweep", key});
   for (const PromptSpec& prompt : prompts) {
@@ -61,12 +61,13 @@ std::size_t count_cases(const Config& config, const std::vector<Axis>& axes, con
            : fmt::format("{} cases, {} at most; sweep less in one file", count, kMostCases));
 }
 
-/// Turns checkpoints × prompts × axes into cases; a swept length or depth makes a prompt of its own.
+/// Turns checkpoints × prompts × axes into cases; a swept key of kPromptKeys makes a prompt of its own.
 class Expansion {
  public:
   Expansion(LoadedConfig& loaded, const std::vector<Axis>& axes, const std::vector<Settings>& prompt_settings)
       : loaded_(loaded), axes_(axes), settings_(prompt_settings), written_(loaded.config.prompts) {
-    if (is_swept(axes, "prompt.length") || is_swept(axes, "prompt.depth")) loaded_.config.prompts.clear();
+    const auto swept = [&](const PromptKey& one) { return is_swept(axes, one.key); };
+    if (std::any_of(std::begin(kPromptKeys), std::end(kPromptKeys), swept)) loaded_.config.prompts.clear();
   }
 
   void run() {
@@ -97,8 +98,8 @@ class Expansion {
       for (std::size_t k = 0; k < axes_[a].keys.size(); ++k) {
         const std::string& key = axes_[a].keys[k];
         const Json& value = axes_[a].points[at[a]][k];
-        if (key == "prompt.length" || key == "prompt.depth") {
-          (key == "prompt.length" ? prompt.length : prompt.depth) = value;
+        if (const PromptKey* of_prompt = find_prompt_key(key)) {
+          of_prompt->set(prompt, value);
           prompt.name += "/" + key + "=" + value.dump();
           id += "/" + key + "=" + value.dump();
         } else {
@@ -141,8 +142,8 @@ LoadedConfig load_config(const std::filesystem::path& file, const std::vector<st
   LoadedConfig loaded;
   loaded.config.file = file;
   config::read_entries(loaded.config, given, root, length_is_swept);
-  for (const char* key : {"prompt.length", "prompt.depth"}) {
-    if (config::is_swept(axes, key)) config::check_prompt_sweep(key, root, loaded.config.prompts);
+  for (const config::PromptKey& one : config::kPromptKeys) {
+    if (config::is_swept(axes, one.key)) config::check_prompt_sweep(one.key, root, loaded.config.prompts);
   }
 
   config::Settings defaults;

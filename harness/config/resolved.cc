@@ -56,7 +56,7 @@ Json prompt_json(const Json& given, const PromptSpec& spec, const std::vector<Ax
     case PromptKind::synthetic:
       if (!is_swept(axes, "prompt.length")) json["synthetic"]["length"] = spec.length;
       if (spec.depth > 0 && !is_swept(axes, "prompt.depth")) json["synthetic"]["depth"] = spec.depth;
-      json["synthetic"]["seed"] = spec.seed;
+      if (!is_swept(axes, "prompt.seed")) json["synthetic"]["seed"] = spec.seed;
       break;
   }
   return json;

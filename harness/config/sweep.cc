@@ -90,4 +90,10 @@ bool is_swept(const std::vector<Axis>& axes, const std::string& key) {
   });
 }
 
+const PromptKey* find_prompt_key(const std::string& key) {
+  for (const PromptKey& one : kPromptKeys)
+    if (key == one.key) return &one;
+  return nullptr;
+}
+
 }  // namespace kvproof::config

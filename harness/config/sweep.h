@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/config/config.h"
 #include "harness/config/fields.h"
 #include "harness/config/tree.h"
 
@@ -25,5 +26,20 @@ std::vector<Axis> sweep_axes(const Json& sweep, const Tree& root);
 
 /// Whether one of the axes holds a key.
 bool is_swept(const std::vector<Axis>& axes, const std::string& key);
+
+/// A key that a sweep sets in synthetic prompts, which are then prompts of their own.
+struct PromptKey {
+  const char* key;
+  void (*set)(PromptSpec& prompt, const Json& value);
+};
+
+inline constexpr PromptKey kPromptKeys[] = {
+    {"prompt.length", [](PromptSpec& prompt, const Json& value) { prompt.length = value; }},
+    {"prompt.depth", [](PromptSpec& prompt, const Json& value) { prompt.depth = value; }},
+    {"prompt.seed", [](PromptSpec& prompt, const Json& value) { prompt.seed = value; }},
+};
+
+/// Null: it is none.
+const PromptKey* find_prompt_key(const std::string& key);
 
 }  // namespace kvproof::config

@@ -64,7 +64,7 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
        "sampler.top_k, "
        "sampler.seed, sampler.max_tokens, sampler.num_samples, sampler.stop, sampler.mode, sampler.tools, run.backend, "
        "run.dtype, run.device, run.threads, run.pin, run.repetitions, run.verify, run.peaks, naive.logits, "
-       "prompt.length, prompt.depth, zip)"},
+       "prompt.length, prompt.depth, prompt.seed, zip)"},
   });
 }
 

@@ -90,6 +90,16 @@ TEST_CASE("a swept depth makes a prompt of each depth, beside lengths", "[config
   CHECK(loaded.config.prompts[loaded.cases[0].prompt].depth == 0);
 }
 
+TEST_CASE("a swept seed makes other tokens of the same length", "[config]") {
+  const LoadedConfig loaded = load_text(
+      "checkpoints: [{name: m, synthetic: d4}]\n"
+      "prompts: [{name: p, synthetic: {length: 9}}]\n"
+      "sweep: {prompt.seed: 1-3}\n");
+  CHECK(ids_of(loaded) == Ids{"m/p/prompt.seed=1", "m/p/prompt.seed=2", "m/p/prompt.seed=3"});
+  CHECK(loaded.config.prompts[loaded.cases[2].prompt].seed == 3);
+  CHECK(loaded.config.prompts[loaded.cases[2].prompt].length == 9);
+}
+
 TEST_CASE("a sweep wins over the file and over a prompt's own settings", "[config]") {
   const LoadedConfig loaded = load_text(
       "checkpoints: [{name: m, synthetic: d4}]\n"
