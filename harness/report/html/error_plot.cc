@@ -55,6 +55,18 @@ Json findings_of(const View& verification) {
   return findings;
 }
 
+// Of the levels that compare numbers, what came nearest to failing: exact ones have no distance.
+Json worst_of(const View& verification) {
+  Json worst = Json::array();
+  for (const char* code : {"L2", "L3", "L4"}) {
+    const View level = verification.at("levels").at(code);
+    const auto ratio = level.at("worst_ratio").number_or_null();
+    if (level.at("checks").integer() > 0 && ratio)
+      worst.push_back({{"level", code}, {"name", shown(level.at("name"))}, {"ratio", *ratio}});
+  }
+  return worst;
+}
+
 }  // namespace
 
 Json error_by_position(const View& record, const View& one) {
@@ -62,7 +74,10 @@ Json error_by_position(const View& record, const View& one) {
   if (!verification) return no_plot("The case was not verified: nobody looked for errors.");
   Json logits = logits_of(*verification), findings = findings_of(*verification);
   if (logits.is_null() && findings.empty()) return no_plot("The verification kept no errors by position.");
-  return {{"logits", logits}, {"findings", findings}};
+  return {{"dtype", shown(verification->at("dtype"))},
+          {"logits", logits},
+          {"findings", findings},
+          {"worst", worst_of(*verification)}};
 }
 
 }  // namespace kvproof
