@@ -88,9 +88,8 @@ std::string group_key(const View& one) {
 Json end_of(const View& one, std::size_t index) {
   const View speedup = one.at("speedup"), ratio = speedup.at("e2e");
   if (!speedup.at("withheld").is_null() || ratio.is_null()) return nullptr;
-  const View shape = one.at("shape");
   return {{"case", index},
-          {"length", depth_of(one) + shape.at("P").integer() + shape.at("N").integer()},
+          {"length", tokens_before(one) + one.at("shape").at("N").integer()},
           {"ratio", ratio.at("ratio").number()},
           {"low", ratio.at("low").number_or_null() ? ratio.at("low").json() : Json(nullptr)},
           {"high", ratio.at("high").number_or_null() ? ratio.at("high").json() : Json(nullptr)},
@@ -101,7 +100,7 @@ Json growth(const View& one, const Crossover& cross) {
   Json out = figures_of(cross);
   out["curve"] = cross.has_curve();
   out["withheld"] = cross.withheld;
-  out["before"] = depth_of(one) + one.at("shape").at("P").integer();
+  out["before"] = tokens_before(one);
   return out;
 }
 
@@ -122,11 +121,6 @@ Json case_json(const View& record, const View& one, std::size_t group) {
 }
 
 }  // namespace
-
-int64_t depth_of(const View& one) {
-  const View shape = one.at("shape");
-  return shape.has("depth") ? shape.at("depth").integer() : 0;
-}
 
 Json no_plot(const std::string& why) { return {{"none", why}}; }
 

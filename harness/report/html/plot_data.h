@@ -42,9 +42,6 @@ Json roofline(const View& record, const View& one_case);
 /// allowed)}: of the levels that compare numbers, over all positions}.
 Json error_by_position(const View& record, const View& one_case);
 
-/// Tokens before the prompt that were in the engine's cache when the clock started. Older records have none: 0.
-int64_t depth_of(const View& one_case);
-
 /// A plot that is not drawn, and why.
 Json no_plot(const std::string& why);
 

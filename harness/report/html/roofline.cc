@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/report/html/plot_data.h"
+#include "harness/analysis/step_curve.h"
 #include "harness/report/page.h"
 #include "harness/report/words.h"
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/report/html/plot_data.h"
+#include "harness/analysis/step_curve.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
 #include "harness/stats/stats.h"
@@ -81,7 +82,7 @@ double engine_positions(const std::vector<int64_t>& rows, int64_t prompt, int64_
 // naive / engine after each of the numbers of tokens; null where counting does not end at what the record counted.
 Json positions_ratio(const View& one, const std::vector<std::size_t>& tokens) {
   const View naive = one.at("paths").at("naive"), engine = one.at("paths").at("engine");
-  const int64_t prompt = one.at("shape").at("P").integer(), before = depth_of(one) + prompt;
+  const int64_t prompt = one.at("shape").at("P").integer(), before = tokens_before(one);
   const auto naive_rows = forwards_of_rows(naive, before), engine_rows = forwards_of_rows(engine, before);
   constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
   if (naive_positions(naive_rows, before, kAll) != naive.at("token_forwards").number() ||
@@ -101,7 +102,7 @@ Json speedup_by_length(const View& one) {
   const View given = one.at("speedup");
   if (const auto reason = given.at("withheld").text_or_null()) return no_plot("Withheld: " + visible(*reason) + ".");
   const auto naive = arrivals(one.at("paths").at("naive")), engine = arrivals(one.at("paths").at("engine"));
-  const int64_t before = depth_of(one) + one.at("shape").at("P").integer();
+  const int64_t before = tokens_before(one);
   std::vector<std::size_t> tokens;
   Json out = {{"length", Json::array()}, {"ratio", Json::array()}, {"low", Json::array()}, {"high", Json::array()}};
   for (const std::size_t token : kept_places(std::min(shortest(naive), shortest(engine)), kMostRatios)) {
