@@ -10,6 +10,7 @@
 #include "harness/measure/group_run.h"
 #include "harness/measure/run_journal.h"
 #include "harness/measure/run_peaks.h"
+#include "harness/measure/time_limit.h"
 #include "harness/measure/warnings.h"
 #include "harness/shell_word.h"
 
@@ -188,6 +189,7 @@ RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>
   record["verifications"] = run.verifications();
   record["warnings"] = environment_warnings(build_info(), kAsserts, facts, before);
   for (const std::string& warning : run.warnings()) record["warnings"].push_back(warning);
+  record_time_limit(config, record);
   record["partial"] = run.partial();
   record["sessions"] = journal ? Json(journal->sessions()) : Json::array({record["started"]});
   record["exit_code"] = static_cast<int>(run.code());

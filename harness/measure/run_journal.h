@@ -35,7 +35,7 @@ struct OpenedCheckpoint {
 
 class RunJournal {
  public:
-  /// For a run that begins.
+  /// For a run that begins; keeps the config's time_limit.
   /// file      must not be there
   /// started   as utc_now says it
   /// sets      of --set, as given
@@ -58,6 +58,8 @@ class RunJournal {
   std::vector<std::string> command() const;
   std::filesystem::path record() const;
   std::string started() const;
+  /// What --max-time chose when the run began; absent: it was not given.
+  std::optional<TimeLimit> time_limit() const;
   bool resumed() const { return resumed_; }
 
   /// Begins a process's part: writes down on what machine, with what program; when resumed it must be the first one's.
