@@ -25,6 +25,7 @@ struct JudgedGroup {
   std::optional<Json> verification;                            // of the record; absent: none ran
   std::vector<std::pair<std::string, std::string>> warnings;  // case, text
   ExitCode code = ExitCode::ok;
+  bool interrupted = false;  // then cases that had no whole round are null, and the others may not be judged; never in a journal
 };
 
 /// What was found out about a checkpoint.
