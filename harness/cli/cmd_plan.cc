@@ -32,13 +32,16 @@ std::string repetitions_text(const PlannedCase& planned) {
 }
 
 std::string table_of(const Plan& plan) {
-  static constexpr char kRow[] = "{:<{}}  {:<16}  {:>4}  {:>15}  {:>15}  {:>11}  {:>12}\n";
-  std::size_t width = 4;  // of the ids
-  for (const auto& each : plan.cases) width = std::max(width, each.id.size());
-  auto text = fmt::format(kRow, "case", width, "shape", "rows", "naive positions", "with the cache",
+  static constexpr char kRow[] = "{:<{}}  {:<{}}  {:>4}  {:>15}  {:>15}  {:>11}  {:>12}\n";
+  std::size_t ids = 4, shapes = 5;  // their widths
+  for (const auto& each : plan.cases) {
+    ids = std::max(ids, each.id.size());
+    shapes = std::max(shapes, each.shape.size());
+  }
+  auto text = fmt::format(kRow, "case", ids, "shape", shapes, "rows", "naive positions", "with the cache",
                           "repetitions", "about");
   for (const auto& each : plan.cases) {
-    text += fmt::format(kRow, each.id, width, each.shape, each.rows, each.naive_token_forwards,
+    text += fmt::format(kRow, each.id, ids, each.shape, shapes, each.rows, each.naive_token_forwards,
                         each.engine_token_forwards, repetitions_text(each), duration_text(each.estimated_s));
   }
   return text + fmt::format("{} case{}, about {}; positions of one repetition, rows may stop earlier\n",

@@ -258,13 +258,14 @@ function rooflineChart(one, ink) {
   };
 }
 
+const kLevelShapes = ['rect', 'triangle'], kLevelDashes = [[6, 3], [2, 3]];
 const kFindingShapes = ['crossRot', 'star', 'rect', 'rectRot', 'triangle', 'cross'];
 
 function errorNote({dtype, logits, worst}, exact) {
   const compared = logits ?
-      `The largest difference at each position between logits of the cache and of full recompute, ${
-          dtype}, as verification saw ` +
-          'it in its longest sequence; an even level is rounding, a rise would point to positions.' :
+      `The largest difference at each position between the cache and full recompute, ${dtype}, as verification saw it in ` +
+          'its longest sequence: of the logits, and behind them of keys and values and of the stages of a forward, over ' +
+          'all layers. An even level is rounding, a rise would point to positions.' :
       '';
   const levels = worst.map(({level, name, ratio}) => `${level} ${name} ${number(ratio, 2)}`).join(', ');
   return compared + (levels ? ` Worst of each level over all scenarios, 1 would fail: ${levels}.` : '') +
@@ -274,13 +275,16 @@ function errorNote({dtype, logits, worst}, exact) {
 function errorChart(one, ink) {
   const {logits, findings} = one.error, datasets = [];
   let exact = 0;
-  if (logits) {
-    const all = pairs(logits.positions, logits.max_abs), points = all.filter((point) => point.y > 0);
-    exact = all.length - points.length;
+  const draw = (colour, label, errors, more) => {
+    const all = pairs(errors.positions, errors.max_abs), points = all.filter((point) => point.y > 0);
+    exact += all.length - points.length;
     datasets.push(dots(
-        ink, 'engine', `logits (L2), ${logits.scenario}`, points,
-        {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3}));
-  }
+        ink, colour, label, points, {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3, ...more}));
+  };
+  if (logits) draw('engine', `logits (L2), ${logits.scenario}`, logits, {});
+  one.error.levels.forEach(
+      (level, i) => draw(
+          'muted', `${level.name} (${level.level})`, level, {pointStyle: kLevelShapes[i], borderDash: kLevelDashes[i]}));
   const levels = [...new Set(findings.map((finding) => finding.level))].sort();
   levels.forEach((level, i) => {
     const points = findings.filter((finding) => finding.level === level && finding.error > 0)
@@ -295,7 +299,7 @@ function errorChart(one, ink) {
   const say = (point, dataset) => point.finding ?
       `${point.finding.level} ${point.finding.name}: off by ${number(point.y, 3)} at position ${point.x}, ${
           point.finding.scenario}` :
-      `logits: off by ${number(point.y, 3)} at position ${point.x}`;
+      `${dataset.label.split(',')[0]}: off by ${number(point.y, 3)} at position ${point.x}`;
   return {
     config: configuration(
         ink, datasets, axis(ink, 'position', {fromZero: false, whole: true}),

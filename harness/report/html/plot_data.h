@@ -38,7 +38,7 @@ Json speedup_by_length(const View& one_case);
 Json roofline(const View& record, const View& one_case);
 
 /// How far the verification of the case's group saw the engine off, by position: {dtype, logits {scenario, positions[],
-/// max_abs[]} or null, findings[] {level, name, scenario, position, error}, worst[] {level, name, ratio (of what is
+/// max_abs[]} or null, levels[] {level, name, positions[], max_abs[]} of the same sequence, findings[] {level, name, scenario, position, error}, worst[] {level, name, ratio (of what is
 /// allowed)}: of the levels that compare numbers, over all positions}.
 Json error_by_position(const View& record, const View& one_case);
 

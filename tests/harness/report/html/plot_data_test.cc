@@ -270,9 +270,16 @@ TEST_CASE("a model whose weights are unknown here has no place on the roofline",
 TEST_CASE("errors by position are those of the case's verification", "[report][html]") {
   const Json error = data_of(sample())["cases"][0]["error"];
   CHECK(error["logits"] ==
-        Json({{"scenario", "decode[7,9]/float32"}, {"positions", {6, 7, 8}}, {"max_abs", {2.6e-06, 2.5e-06, 3e-06}}}));
+        Json({{"positions", {6, 7, 8}}, {"max_abs", {2.6e-06, 2.5e-06, 3e-06}}, {"scenario", "decode[7,9]/float32"}}));
+  CHECK(error["levels"] == Json::array({{{"positions", {5, 6, 7}},
+                                         {"max_abs", {1e-06, 0, 1.5e-06}},
+                                         {"level", "L3"},
+                                         {"name", "keys and values"}}}));
   CHECK(error["findings"] == Json::array());
   CHECK(error["dtype"] == "float32");
+  Json older = sample();
+  older["verifications"][0]["error_by_position"].erase("levels");
+  CHECK(data_of(older)["cases"][0]["error"]["levels"] == Json::array());
 }
 
 TEST_CASE("of the levels that compare numbers the worst is told, in units of what is allowed", "[report][html]") {
