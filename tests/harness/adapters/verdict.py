@@ -17,7 +17,8 @@ def command(script, *arguments):
 
 def verify(subject, *flags, environment=None):
     """returns the document of kvproof verify --subject …, printed in short"""
-    run = subprocess.run([os.environ["KVPROOF"], "verify", "--subject", subject, "--format", "json", "--quick", "--max-time", "60", *flags],
+    depth = [] if "--only" in flags else ["--quick", "--max-time", "60"]
+    run = subprocess.run([os.environ["KVPROOF"], "verify", "--subject", subject, "--format", "json", *depth, *flags],
                          capture_output=True, text=True, env={**os.environ, **(environment or {})})
     try:
         document = json.loads(run.stdout)
