@@ -18,7 +18,7 @@ ExitCode exit_code_of(const Error& error) {
 }
 
 ExitCode worse(ExitCode a, ExitCode b) {
-  constexpr std::array kOrder = {ExitCode::bug,         ExitCode::usage,      ExitCode::disagree,     ExitCode::failed,
+  constexpr std::array kOrder = {ExitCode::interrupted, ExitCode::bug,        ExitCode::usage,      ExitCode::disagree,     ExitCode::failed,
                                  ExitCode::no_baseline, ExitCode::regression, ExitCode::inconclusive, ExitCode::ok};
   return *std::find_if(kOrder.begin(), kOrder.end(), [&](ExitCode code) { return code == a || code == b; });
 }

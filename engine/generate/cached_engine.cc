@@ -11,8 +11,8 @@ at::Tensor CachedSource::start(const std::vector<TokenId>& prompt, int64_t rows)
   const int64_t capacity = open_ended_ ? P + std::min<int64_t>(max_tokens_, 256) : P + max_tokens_ - 1;
   cache_ = &begin(prompt, rows == 1 ? capacity : P);
   at::Tensor logits =
-      model_.forward(TokenBatch::single({prompt.begin() + kept_, prompt.end()}), *cache_, LogitsAt::last);  // (1, V)
-  token_forwards_ += P - kept_;
+      model_.forward(TokenBatch::single({prompt.begin() + kept_tokens_, prompt.end()}), *cache_, LogitsAt::last);  // (1, V)
+  token_forwards_ += P - kept_tokens_;
   if (rows > 1) {
     own_ = cache_->clone_rows(std::vector<int64_t>(rows, 0), capacity);
     cache_ = &*own_;
@@ -22,16 +22,17 @@ at::Tensor CachedSource::start(const std::vector<TokenId>& prompt, int64_t rows)
 }
 
 KVCache& CachedSource::begin(const std::vector<TokenId>& prompt, int64_t capacity) {
-  if (kept_ == 0) return own_.emplace(model_.new_cache(1, capacity));
-  const std::vector<TokenId> wanted(prompt.begin(), prompt.begin() + kept_);
-  if (prefix_->tokens != wanted || !prefix_->cache || prefix_->cache->capacity() != capacity) {
-    prefix_->cache = model_.new_cache(1, capacity);
-    prefix_->tokens.clear();  // stands for nothing until it is filled
-    model_.forward(TokenBatch::single(wanted), *prefix_->cache, LogitsAt::last);
-    prefix_->tokens = wanted;
+  if (kept_tokens_ == 0) return own_.emplace(model_.new_cache(1, capacity));
+  const std::vector<TokenId> wanted(prompt.begin(), prompt.begin() + kept_tokens_);
+  if (store_->tokens != wanted || store_->capacity != capacity) {
+    *store_ = {};  // stands for nothing until it is filled
+    store_->cache = model_.new_cache(1, capacity);
+    store_->capacity = capacity;
+    model_.forward(TokenBatch::single(wanted), *store_->cache, LogitsAt::last);
+    store_->tokens = wanted;
   }
-  prefix_->cache->truncate(0, kept_);
-  return *prefix_->cache;
+  store_->cache->truncate(0, kept_tokens_);
+  return *store_->cache;
 }
 
 at::Tensor CachedSource::next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) {
@@ -56,14 +57,15 @@ class CachedEngine final : public Generator {
                          // Forced tokens are a recorded stream: the tools' answers are in it already.
                          .tools = request.tools && request.forced.empty() ? tokenizer_ : nullptr};
     const int64_t max_tokens = check_request(request, model_, rules);
-    CachedSource source(model_, max_tokens, !request.max_tokens, &prefix_, request.kept_prefix);
+    if (request.kept_prefix == 0) kept_ = {};
+    CachedSource source(model_, max_tokens, !request.max_tokens, &kept_, request.kept_prefix);
     return run_generation(request, max_tokens, rules, NanochatProcedure::engine, &model_, source, observer);
   }
 
  private:
   const Model& model_;
   const Tokenizer* tokenizer_;
-  KeptPrefix prefix_;
+  KeptPrefix kept_;
 };
 
 }  // namespace

@@ -13,14 +13,15 @@ namespace kvproof {
 struct KeptPrefix {
   std::vector<TokenId> tokens;
   std::optional<KVCache> cache;
+  int64_t capacity = 0;  // that was asked for; an open-ended generation may have raised it
 };
 
 class CachedSource final : public LogitSource {
  public:
   /// A fresh cache. max_tokens  what will be generated at most; open_ended: it may well be far less, so the cache grows
-  /// prefix      where the first `kept` tokens of the prompt are, or will be, held; null where kept is 0
-  CachedSource(const Model& model, int64_t max_tokens, bool open_ended, KeptPrefix* prefix = nullptr, int64_t kept = 0)
-      : model_(model), max_tokens_(max_tokens), open_ended_(open_ended), prefix_(prefix), kept_(kept) {}
+  /// store       where the first `kept_tokens` of the prompt are, or will be, held; null where these are 0
+  CachedSource(const Model& model, int64_t max_tokens, bool open_ended, KeptPrefix* store = nullptr, int64_t kept_tokens = 0)
+      : model_(model), max_tokens_(max_tokens), open_ended_(open_ended), store_(store), kept_tokens_(kept_tokens) {}
 
   at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) override;
   at::Tensor next(const std::vector<int64_t>& kept, const std::vector<TokenId>& tokens) override;
@@ -34,10 +35,10 @@ class CachedSource final : public LogitSource {
   KVCache& begin(const std::vector<TokenId>& prompt, int64_t capacity);
 
   bool open_ended_;
-  KeptPrefix* prefix_;
-  int64_t kept_;
+  KeptPrefix* store_;
+  int64_t kept_tokens_;
   std::optional<KVCache> own_;
-  KVCache* cache_ = nullptr;  // own_, or the prefix's
+  KVCache* cache_ = nullptr;  // own_, or the store's
   int64_t token_forwards_ = 0, kv_cache_bytes_ = 0;
 };
 

@@ -113,8 +113,9 @@ Command run_command() {
       {"Progress on stderr where that is a terminal. A case that fails does not stop the others. JSON: the record.",
        "--max-time plans first, on this machine, and says what it chose. It is an estimate: a run that takes longer is not stopped.",
        "Ten runs of two small configs took 0.7 to 1.1 of it: rows that stop early are counted in full, other programs are not.",
-       "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C the record holds what was judged",
-       "by then; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config."},
+       "A case that cannot be planned ends a run with --max-time before it begins; without, it fails alone.",
+       "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C the record holds what was measured",
+       "by then, judged or not; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config."},
       {ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
       declare,
       run};

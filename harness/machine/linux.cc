@@ -80,11 +80,14 @@ Fact<int64_t> throttle_count() {
 
 }  // namespace
 
+Fact<int64_t> steal_ns() {
+  return fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
+}
+
 LoadSnapshot load_snapshot() {
   LoadSnapshot snapshot;
   snapshot.load = fact(parse_loadavg(text_of("/proc/loadavg")), "/proc/loadavg holds no load averages");
-  snapshot.steal_ns =
-      fact(parse_steal_ns(text_of("/proc/stat"), sysconf(_SC_CLK_TCK)), "/proc/stat has no column for stolen time");
+  snapshot.steal_ns = steal_ns();
   snapshot.throttles = throttle_count();
   return snapshot;
 }

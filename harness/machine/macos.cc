@@ -46,13 +46,15 @@ void fill_platform_facts(MachineFacts& facts) {
   facts.os = version.has_value() ? "macOS " + *version : "macOS";
 }
 
+Fact<int64_t> steal_ns() { return Fact<int64_t>::unknown("macOS does not count stolen time"); }
+
 LoadSnapshot load_snapshot() {
   LoadSnapshot snapshot;
   std::vector<double> load(3);
   snapshot.load = getloadavg(load.data(), 3) == 3
                       ? Fact<std::vector<double>>::known(load)
                       : Fact<std::vector<double>>::unknown("getloadavg gives no load averages");
-  snapshot.steal_ns = Fact<int64_t>::unknown("macOS does not count stolen time");
+  snapshot.steal_ns = steal_ns();
   snapshot.throttles = Fact<int64_t>::unknown("macOS does not count how often it slowed a CPU down");
   return snapshot;
 }

@@ -12,6 +12,8 @@ void fill_platform_facts(MachineFacts& facts) {
   facts.l1d_bytes = facts.l2_bytes = facts.l3_bytes = facts.memory_bytes = Fact<int64_t>::unknown(kReason);
 }
 
+Fact<int64_t> steal_ns() { return Fact<int64_t>::unknown(kReason); }
+
 LoadSnapshot load_snapshot() {
   return {Fact<std::vector<double>>::unknown(kReason), Fact<int64_t>::unknown(kReason), Fact<int64_t>::unknown(kReason)};
 }

@@ -22,7 +22,7 @@ class CaseLog {
  public:
   virtual ~CaseLog() = default;
   /// Both first calls are over. returns what there was of the case before this process
-  /// throws  RecordError: it was of other outputs; the journal cannot be written
+  /// throws  RecordError: it was of other outputs, or of another engine
   virtual EarlierRounds begin(const CaseMeasurement& first_calls) = 0;
   /// The warm-up is over, and so many rounds will be measured, earlier ones among them.
   virtual void decided(const CaseMeasurement& warmed_up, int64_t repetitions) = 0;

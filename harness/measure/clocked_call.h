@@ -12,8 +12,8 @@
 
 namespace kvproof {
 
-/// Times of one generation; all since the call began, the cache empty. Tokenization is not in any of them, nor is the hashing
-/// of the first logits.
+/// Times of one generation; all since the call began, the cache empty. Tokenization is not in any of them; the hashing of the
+/// first logits in CPU time and context switches alone.
 struct Sample {
   int64_t repetition = 0;   // within its list: first call, warm-up or samples
   int64_t order = 0;        // 0: first of its pair, 1: second

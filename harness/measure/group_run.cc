@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/error.h"
 #include "harness/measure/case_record.h"
 #include "harness/measure/fresh_engine.h"
 #include "harness/measure/group_engine.h"
@@ -31,6 +32,16 @@ struct Measured {
   CaseOnce once = {};
   std::optional<CaseUse> use = {};  // absent: the weights are not known
 };
+
+/// Of all rounds, those of earlier processes among them.
+double seconds_of(const CaseMeasurement& m) {
+  double seconds = 0;
+  for (const PathMeasurement* path : {&m.naive, &m.engine}) {
+    for (const Sample& sample : path->warmup) seconds += 1e-9 * static_cast<double>(sample.e2e_ns);
+    for (const Sample& sample : path->samples) seconds += 1e-9 * static_cast<double>(sample.e2e_ns);
+  }
+  return seconds;
+}
 
 /// Weights of a checkpoint in a model of this dtype.
 ElementBytes element_bytes(const Checkpoint& checkpoint, const std::string& dtype) {
@@ -91,6 +102,8 @@ class GroupRun {
         if (interrupted) throw Interrupted();
       } catch (const Interrupted&) {
         throw;
+      } catch (const RecordError&) {  // the journal cannot be gone on with
+        throw;
       } catch (...) {
         fail(index);
       }
@@ -143,14 +156,14 @@ class GroupRun {
     m.request = request_of(cell, m.prompt, tokenizer && engine_->has_tools());
     RepetitionPolicy policy;
     policy.repetitions = cell.run.repetitions;
-    const auto log = run_.life.journal ? run_.life.journal->log_of(cell.id) : nullptr;
+    const auto log = run_.life.journal ? run_.life.journal->log_of(cell.id, m.subject->info()) : nullptr;
     m.measurement = measure_repetitions(
         *m.subject, m.request, policy, probe(),
         [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
           return run_.teller.show(index, run_.teller.begun(), stage, done, total, left);
         },
         log.get());
-    m.seconds = 1e-9 * static_cast<double>(probe().now_ns() - begin);
+    m.seconds = std::max(1e-9 * static_cast<double>(probe().now_ns() - begin), seconds_of(m.measurement));
     m.once.harness_step_ns = own_step_ns(m.request.num_samples, probe());
     const bool exact = !m.request.stop || m.prompt.kind == PromptKind::synthetic;
     warn(cell.id, case_warnings(m.measurement, m.request, exact, engine_->config(), m.once.harness_step_ns));
@@ -165,7 +178,10 @@ class GroupRun {
     for (Measured& m : measured) {
       Subject* subject = nullptr;
       try {
-        if (!fresh) fresh = open_engine();
+        if (!fresh) {
+          check_memory();
+          fresh = open_engine();
+        }
         subject = &subject_of(*fresh, run_.config.cases[m.index]);
         const auto faults = fresh_engine_faults(*subject, m.request, m.measurement, probe());
         m.measurement.invalid.insert(m.measurement.invalid.end(), faults.begin(), faults.end());
@@ -176,6 +192,17 @@ class GroupRun {
         warn(run_.config.cases[m.index].id, {fresh_warning(why)});
       }
     }
+  }
+
+  /// throws CapacityError: a second model does not fit beside the first, whoever would be ended for it
+  void check_memory() {
+    if (!engine_->knows_costs() || spec().subject) return;
+    const int64_t needed =
+        weight_bytes_stored(engine_->config(), element_bytes(*session_.checkpoint, engine_->subject(LogitsAt::all).info().dtype));
+    const Fact<int64_t> free = available_memory_bytes();
+    if (!free.has_value() || needed <= *free) return;
+    throw CapacityError("memory", fmt::format("a second model needs {:.1f} GB, {:.1f} are free", 1e-9 * static_cast<double>(needed),
+                                              1e-9 * static_cast<double>(*free)));
   }
 
   int64_t detokenize_ns(const Measured& m) {

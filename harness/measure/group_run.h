@@ -32,7 +32,7 @@ Json failed_case(const LoadedConfig& config, std::size_t index, ExitCode& code);
 /// session  of the group's checkpoint
 /// returns  the cases in the group's order; verification.index in them is to be set by who puts groups together
 ///          of cases that were measured, if only in part, when the run was interrupted, what there is
-/// throws   what opening the group's engine throws
+/// throws   what opening the group's engine throws; RecordError: the journal cannot be gone on with
 JudgedGroup run_group(RunContext& run, const CheckpointSession& session, const CaseGroup& group);
 
 }  // namespace kvproof

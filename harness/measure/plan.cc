@@ -82,13 +82,6 @@ ForwardRate calibrate(Subject& subject, const GptConfig& config, Probe& probe) {
 
 namespace {
 
-/// As choose_repetitions will, once it has timed the warm-up.
-int64_t auto_repetitions(double round_s) {
-  const RepetitionPolicy policy;
-  const double fit = 1e-9 * static_cast<double>(policy.budget_ns) / round_s;
-  return static_cast<int64_t>(std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most)));
-}
-
 /// Long rounds spend the warm-up's time before times are seen to have settled.
 double warmup_rounds(double round_s) {
   const RepetitionPolicy policy;
@@ -143,7 +136,7 @@ PlannedCase estimate_case(const Case& cell, const Prompt& given, const GptConfig
     planned.besides_s += static_cast<double>(rows) * forward_s(prompt + N, true) * (1 + kReferenceSlowdown);
     planned.besides_s += engine_s * (1 + (half ? kReferenceSlowdown : 0));
   }
-  if (!cell.run.repetitions) planned.auto_repetitions = auto_repetitions(planned.round_s);
+  if (!cell.run.repetitions) planned.auto_repetitions = auto_repetitions(1e9 * planned.round_s, RepetitionPolicy{});
   count_repetitions(planned, cell.run.repetitions ? *cell.run.repetitions : *planned.auto_repetitions);
   return planned;
 }

@@ -30,7 +30,7 @@ class MachineProbe : public Probe {
   int64_t now_ns() override { return kvproof::now_ns(); }
   int64_t cpu_ns() override { return process_cpu_ns(); }
   int64_t context_switches() override { return kvproof::context_switches(); }
-  std::optional<int64_t> steal_ns() override { return load_snapshot().steal_ns.value; }
+  std::optional<int64_t> steal_ns() override { return kvproof::steal_ns().value; }
   std::string reset_peak_rss() override { return kvproof::reset_peak_rss(); }
   Fact<int64_t> peak_rss_bytes() override { return kvproof::peak_rss_bytes(); }
 };

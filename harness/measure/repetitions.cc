@@ -150,11 +150,15 @@ int64_t choose_repetitions(const CaseMeasurement& m, const RepetitionPolicy& pol
   const auto rounds = m.naive.warmup.size();
   if (rounds == 0) return policy.least;
   const double round_ns = rolling_median(m.naive.warmup, rounds) + rolling_median(m.engine.warmup, rounds);
-  const double fit = static_cast<double>(policy.budget_ns) / std::max(round_ns, 1.0);
-  return static_cast<int64_t>(std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most)));
+  return auto_repetitions(round_ns, policy);
 }
 
 }  // namespace
+
+int64_t auto_repetitions(double round_ns, const RepetitionPolicy& policy) {
+  const double fit = static_cast<double>(policy.budget_ns) / std::max(round_ns, 1.0);
+  return static_cast<int64_t>(std::clamp(fit, static_cast<double>(policy.least), static_cast<double>(policy.most)));
+}
 
 bool is_steady(const std::vector<Sample>& rounds, double tolerance) {
   if (rounds.size() < 2) return false;

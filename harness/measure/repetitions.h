@@ -23,6 +23,9 @@ struct RepetitionPolicy {
   double steady = 0.05;  // relative change of the rolling median that counts as none
 };
 
+/// What `repetitions: auto` takes of rounds that last so long: as many as fit the budget, least to most.
+int64_t auto_repetitions(double round_ns, const RepetitionPolicy& policy);
+
 struct PathMeasurement {
   Sample first_call;           // the cold one; never in a metric
   std::vector<Sample> warmup;  // discarded, kept for who wants to see

@@ -1,5 +1,7 @@
 #include "harness/measure/run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -25,7 +27,10 @@ class ConfigRun {
                  RunPeaks(hooks.measure_peaks ? hooks.measure_peaks
                                               : [&machine](const PeakRequest& request) { return measure_peaks(request, machine); }),
                  available_memory_bytes()},
-        config_(config), life_(life), cases_(config.cases.size()) {}
+        config_(config), life_(life), cases_(config.cases.size()) {
+    if (!life.journal) return;
+    for (const Json& earlier : life.journal->peaks()) context_.peaks.take(View(earlier));
+  }
 
   void run() {
     try {
@@ -47,13 +52,6 @@ class ConfigRun {
   Json peaks() const {
     Json list = Json::array();
     for (const Peaks& peaks : context_.peaks.all()) list.push_back(peaks_json(peaks));
-    if (!life_.journal) return list;
-    for (const Json& earlier : life_.journal->peaks()) {
-      const auto same = [&](const Json& one) {
-        return one.at("threads") == earlier.at("threads") && one.at("dtype") == earlier.at("dtype");
-      };
-      if (std::none_of(list.begin(), list.end(), same)) list.push_back(earlier);
-    }
     return list;
   }
   std::vector<std::string> warnings() const {
@@ -96,8 +94,14 @@ class ConfigRun {
       return;
     }
     if (session->checkpoint) opened.warnings = checkpoint_warnings(spec.name, session->checkpoint->inference);
+    if (known && known->entry != opened.entry) {
+      throw RecordError(life_.journal->file().string(),
+                        fmt::format("cannot be gone on with: checkpoint {} is another than when the run was begun; name its "
+                                    "step in the config, or run it anew",
+                                    spec.name));
+    }
     add_checkpoint(opened);
-    if (life_.journal) life_.journal->add_checkpoint(spec.name, opened);
+    if (life_.journal && !known) life_.journal->add_checkpoint(spec.name, opened);
     for (const CaseGroup& group : groups) {
       if (judged(group)) {
         pass(group);
@@ -111,6 +115,8 @@ class ConfigRun {
     JudgedGroup judged;
     try {
       judged = run_group(context_, session, group);
+    } catch (const RecordError&) {  // the journal's: another run is what goes on
+      throw;
     } catch (...) {
       return fail_all(group);
     }
@@ -152,7 +158,7 @@ class ConfigRun {
   }
 
   Json interrupted_case(std::size_t index) const {
-    std::string message = "the run was interrupted before this case had a round";
+    std::string message = "the run was interrupted before this case was measured, or reached again";
     if (life_.journal) message += "; kvproof run --resume " + shell_quoted(life_.journal->file().string()) + " goes on with it";
     const Json error = {{"kind", "interrupted"}, {"message", message}, {"place", ""}, {"exit_code", static_cast<int>(ExitCode::interrupted)}};
     return failed_case_json(config_.cases[index], config_.config.checkpoints[config_.cases[index].checkpoint].name, error);
@@ -199,6 +205,8 @@ RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>
   for (const std::string& warning : disturbance_warnings(facts, before, after, seconds)) record["warnings"].push_back(warning);
   for (const std::string& warning : run.warnings()) record["warnings"].push_back(warning);
   record_time_limit(config, record);
+  if (journal && !journal->broken().empty())
+    record["warnings"].push_back(journal->broken() + "; the run went on without its journal: it cannot be gone on with by --resume");
   record["partial"] = run.partial();
   record["sessions"] = journal ? Json(journal->sessions()) : Json::array({record["started"]});
   record["exit_code"] = static_cast<int>(run.code());

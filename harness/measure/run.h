@@ -82,7 +82,7 @@ struct RunHooks {
 /// progress  may be null
 /// life      a journal of an earlier process: groups that it judged are taken as they are; of the others the rounds that
 ///           it measured are kept, and their cold calls and verification made again
-/// throws    RecordError: the journal cannot be written or gone on with
+/// throws    RecordError: the journal cannot be gone on with: it is of another config, program, machine or checkpoint
 /// cost      the thread count of LibTorch is changed and put back
 RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress = nullptr,
                       const RunHooks& hooks = {}, const RunLife& life = {});

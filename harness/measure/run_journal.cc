@@ -39,7 +39,7 @@ void expect_same(const std::filesystem::path& file, const char* what, const std:
                                 what, before, now));
 }
 
-/// Of peaks with the same threads and dtype the newest is the largest of all.
+/// Of peaks with the same threads and dtype the newest are the largest of all: each process begins with those before it.
 void keep_newest(Json& list, const Json& peaks) {
   for (Json& one : list) {
     if (one.at("threads") == peaks.at("threads") && one.at("dtype") == peaks.at("dtype")) {
@@ -48,6 +48,14 @@ void keep_newest(Json& list, const Json& peaks) {
     }
   }
   list.push_back(peaks);
+}
+
+/// Two builds of one dirty checkout differ in nothing else. Null where the system does not show the file.
+Json executable_hash() {
+  std::error_code error;
+  const std::filesystem::path file = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error || !std::filesystem::is_regular_file(file, error)) return nullptr;
+  return xxh128_of_file(file);
 }
 
 JudgedGroup group_of(const View& json) {
@@ -71,15 +79,16 @@ std::vector<std::string> ids_of(const JudgedGroup& group) {
 /// A case's lines.
 class RunJournal::Log final : public CaseLog {
  public:
-  Log(RunJournal& run, std::string id) : run_(run), id_(std::move(id)) {}
+  Log(RunJournal& run, std::string id, Json subject) : run_(run), id_(std::move(id)), subject_(std::move(subject)) {}
 
   EarlierRounds begin(const CaseMeasurement& m) override {
     const Json tokens = {{"naive", tokens_json(m.naive)}, {"engine", tokens_json(m.engine)}};
     const auto earlier = run_.cases_.find(id_);
     if (earlier == run_.cases_.end()) {
-      write({{"first_calls", tokens}});
+      write({{"first_calls", tokens}, {"subject", subject_}});
       return {};
     }
+    expect_same(run_.file(), "engine and threads", earlier->second.subject.dump(), subject_.dump());
     if (earlier->second.tokens != tokens) {
       throw RecordError(run_.file().string(),
                         fmt::format("cannot be gone on with: {} gives other tokens than it gave before the run was cut "
@@ -103,11 +112,12 @@ class RunJournal::Log final : public CaseLog {
   void write(const Json& fields) {
     Json line = {{"case", id_}};
     line.update(fields);
-    run_.journal_.append(line);
+    run_.append(line);
   }
 
   RunJournal& run_;
   std::string id_;
+  Json subject_;
 };
 
 RunJournal RunJournal::begin(const std::filesystem::path& file, const std::string& started, const LoadedConfig& config,
@@ -149,8 +159,7 @@ RunJournal RunJournal::resume(const std::filesystem::path& file) {
 RunJournal::Kind RunJournal::kind_of(const std::filesystem::path& file) {
   if (std::error_code error; !std::filesystem::exists(file, error)) return Kind::none;
   try {
-    const Journal journal = Journal::open(file);
-    const std::vector<Json>& lines = journal.lines();
+    const std::vector<Json> lines = Journal::read(file);
     if (lines.empty() || !is_journal(lines.front())) return Kind::other;
     return lines.back().contains("finished") ? Kind::finished : Kind::unfinished;
   } catch (const RecordError&) {
@@ -165,6 +174,7 @@ void RunJournal::take(const View& line) {
     if (first_machine_.is_null()) first_machine_ = line.at("machine").json();
     if (!header_.contains("program")) {
       header_["program"] = line.at("program").json();
+      header_["executable"] = line.at("executable").json();
       header_["fingerprint"] = line.at("fingerprint").json();
     }
   } else if (line.has("checkpoint")) {
@@ -183,7 +193,10 @@ void RunJournal::take(const View& line) {
 void RunJournal::take_case(const View& line) {
   Earlier& earlier = cases_[line.at("case").text()];
   EarlierRounds& rounds = earlier.rounds;
-  if (line.has("first_calls")) earlier.tokens = line.at("first_calls").json();
+  if (line.has("first_calls")) {
+    earlier.tokens = line.at("first_calls").json();
+    earlier.subject = line.at("subject").json();
+  }
   if (line.has("repetitions")) {
     rounds.repetitions = line.at("repetitions").integer();
     rounds.steady = line.at("steady").boolean();
@@ -191,6 +204,9 @@ void RunJournal::take_case(const View& line) {
     rounds.engine_warmup = samples_of(line.at("warmup").at("engine"));
   }
   if (line.has("round")) {
+    if (line.at("round").integer() != static_cast<int64_t>(rounds.naive.size()))
+      throw RecordError(line.pointer() + "/round", fmt::format("expected {}, the next one; two processes wrote this file",
+                                                              rounds.naive.size()));
     rounds.naive.push_back(sample_of(line.at("naive")));
     rounds.engine.push_back(sample_of(line.at("engine")));
   }
@@ -211,15 +227,17 @@ std::optional<TimeLimit> RunJournal::time_limit() const {
 void RunJournal::open_session(const LoadedConfig& config, const Json& program, const MachineFacts& machine,
                               const Json& machine_record) {
   const std::string print = fingerprint(machine);
+  const Json executable = executable_hash();
   expect_same(file(), "config", View(header_).at("config").at("hash").text(), config.hash);
   if (header_.contains("program")) {
     expect_same(file(), "program", header_["program"].dump(), program.dump());
+    expect_same(file(), "executable", header_["executable"].dump(), executable.dump());
     expect_same(file(), "machine", View(header_).at("fingerprint").text(), print);
   }
   if (first_machine_.is_null()) first_machine_ = machine_record;
   sessions_.push_back(utc_now());
   journal_.append(
-      {{"session", sessions_.back()}, {"program", program}, {"fingerprint", print}, {"machine", machine_record}});
+      {{"session", sessions_.back()}, {"program", program}, {"executable", executable}, {"fingerprint", print}, {"machine", machine_record}});
 }
 
 const OpenedCheckpoint* RunJournal::checkpoint(const std::string& name) const {
@@ -228,7 +246,7 @@ const OpenedCheckpoint* RunJournal::checkpoint(const std::string& name) const {
 }
 
 void RunJournal::add_checkpoint(const std::string& name, const OpenedCheckpoint& opened) {
-  journal_.append({{"checkpoint", name}, {"entry", opened.entry}, {"warnings", opened.warnings}});
+  append({{"checkpoint", name}, {"entry", opened.entry}, {"warnings", opened.warnings}});
 }
 
 const JudgedGroup* RunJournal::judged(const std::vector<std::string>& ids) const {
@@ -239,19 +257,32 @@ const JudgedGroup* RunJournal::judged(const std::vector<std::string>& ids) const
 void RunJournal::add_judged(const JudgedGroup& group) {
   Json warnings = Json::array();
   for (const auto& [id, text] : group.warnings) warnings.push_back({{"case", id}, {"text", text}});
-  journal_.append({{"judged",
-                    {{"cases", group.cases},
-                     {"verification", group.verification.value_or(Json())},
-                     {"warnings", warnings},
-                     {"code", static_cast<int>(group.code)}}}});
+  append({{"judged",
+           {{"cases", group.cases},
+            {"verification", group.verification.value_or(Json())},
+            {"warnings", warnings},
+            {"code", static_cast<int>(group.code)}}}});
 }
 
-std::unique_ptr<CaseLog> RunJournal::log_of(const std::string& case_id) {
-  return std::make_unique<Log>(*this, case_id);
+std::unique_ptr<CaseLog> RunJournal::log_of(const std::string& case_id, const SubjectInfo& subject) {
+  return std::make_unique<Log>(*this, case_id,
+                               Json{{"backend", subject.backend},
+                                    {"dtype", subject.dtype},
+                                    {"device", subject.device},
+                                    {"threads", subject.threads}});
 }
 
-void RunJournal::add_peaks(const Json& peaks) { journal_.append({{"peaks", peaks}}); }
+void RunJournal::add_peaks(const Json& peaks) { append({{"peaks", peaks}}); }
 
-void RunJournal::finish() { journal_.append({{"finished", utc_now()}}); }
+void RunJournal::finish() { append({{"finished", utc_now()}}); }
+
+void RunJournal::append(const Json& line) {
+  if (!broken_.empty()) return;
+  try {
+    journal_.append(line);
+  } catch (const RecordError& error) {
+    broken_ = error.what();
+  }
+}
 
 }  // namespace kvproof

@@ -80,7 +80,8 @@ class RunJournal {
   const JudgedGroup* judged(const std::vector<std::string>& ids) const;
   void add_judged(const JudgedGroup& group);
 
-  std::unique_ptr<CaseLog> log_of(const std::string& case_id);
+  /// subject  that the case runs on; rounds of an earlier process must have run on the same
+  std::unique_ptr<CaseLog> log_of(const std::string& case_id, const SubjectInfo& subject);
 
   const Json& peaks() const { return peaks_; }
   void add_peaks(const Json& peaks);
@@ -88,18 +89,24 @@ class RunJournal {
   /// The record is written: there is nothing to go on with.
   void finish();
 
+  /// Why lines are missing since, and the run cannot be gone on with; empty: none are. A run goes on without its journal.
+  const std::string& broken() const { return broken_; }
+
  private:
   struct Earlier {
-    Json tokens;  // of both first calls
+    Json tokens;   // of both first calls
+    Json subject;  // backend, dtype, device, threads
     EarlierRounds rounds;
   };
   class Log;
 
   explicit RunJournal(Journal journal) : journal_(std::move(journal)) {}
+  void append(const Json& line);
   void take(const View& line);
   void take_case(const View& line);
 
   Journal journal_;
+  std::string broken_;
   bool resumed_ = false;
   Json header_, first_machine_, peaks_ = Json::array();
   std::vector<std::string> sessions_;

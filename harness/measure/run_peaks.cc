@@ -31,6 +31,13 @@ bool same(const PeakRequest& a, const PeakRequest& b) {
          std::equal(a.gemm.begin(), a.gemm.end(), b.gemm.begin(), b.gemm.end(), same_shape);
 }
 
+Rates rates_of(const View& entry) {
+  Rates rates;
+  for (const auto& [by, rate] : entry.at("ways").json().items()) rates.ways.push_back({by, View(rate).number()});
+  rates.rounds = entry.at("rounds").integer();
+  return rates;
+}
+
 }  // namespace
 
 PeakRequest peak_request(const MachineFacts& facts, const Fact<int64_t>& free_memory, const SubjectInfo& info,
@@ -58,14 +65,7 @@ void RunPeaks::measure(const PeakRequest& request) {
   if (fresh_ && same(newest_, request)) return;
   try {
     const Peaks peaks = measure_(request);
-    const auto known = std::find_if(all_.begin(), all_.end(), [&](const Peaks& each) {
-      return each.threads == peaks.threads && each.dtype == peaks.dtype;
-    });
-    if (known == all_.end()) {
-      all_.push_back(peaks);
-    } else {
-      *known = larger(*known, peaks);
-    }
+    add(peaks);
     note_slowdown(request, peaks);
     newest_ = request;
     fresh_ = true;
@@ -74,6 +74,32 @@ void RunPeaks::measure(const PeakRequest& request) {
   } catch (const std::system_error&) {
     failure_ = "the threads to measure the peaks with could not be had";
   }
+}
+
+void RunPeaks::add(const Peaks& peaks) {
+  const auto known = std::find_if(all_.begin(), all_.end(), [&](const Peaks& each) {
+    return each.threads == peaks.threads && each.dtype == peaks.dtype;
+  });
+  if (known == all_.end()) {
+    all_.push_back(peaks);
+  } else {
+    *known = larger(*known, peaks);
+  }
+}
+
+void RunPeaks::take(const View& entry) {
+  Peaks peaks{entry.at("threads").integer(), entry.at("dtype").text(), {}, {}};
+  for (const View& read : entry.at("read").items()) {
+    std::optional<bool> out_of_cache;
+    if (!read.at("out_of_cache").is_null()) out_of_cache = read.at("out_of_cache").boolean();
+    peaks.read.push_back(
+        {{read.at("working_set").text(), read.at("bytes").integer()}, out_of_cache, rates_of(read)});
+  }
+  for (const View& gemm : entry.at("gemm").items()) {
+    peaks.gemm.push_back(
+        {{gemm.at("shape").text(), gemm.at("m").integer(), gemm.at("n").integer(), gemm.at("k").integer()}, rates_of(gemm)});
+  }
+  add(peaks);
 }
 
 void RunPeaks::note_slowdown(const PeakRequest& request, const Peaks& peaks) {

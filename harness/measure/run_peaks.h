@@ -8,6 +8,7 @@
 #include "engine/model/gpt_config.h"
 #include "harness/machine/peaks/measure_peaks.h"
 #include "harness/measure/utilization.h"
+#include "harness/record/view.h"
 #include "harness/subject/subject.h"
 
 namespace kvproof {
@@ -32,6 +33,8 @@ class RunPeaks {
   /// Measures, unless the newest measurement was of the same and nothing ran since. Where memory or threads cannot be
   /// had, that is the reason for there being no peaks.
   void measure(const PeakRequest& request);
+  /// Takes what an earlier process measured: an entry of the record's machine.peaks. throws RecordError: it is none
+  void take(const View& entry);
   /// Cases ran: the next measurement is another one.
   void cases_ran() { fresh_ = false; }
 
@@ -42,6 +45,7 @@ class RunPeaks {
   const std::vector<std::string>& slowdowns() const { return slowdowns_; }
 
  private:
+  void add(const Peaks& peaks);
   void note_slowdown(const PeakRequest& request, const Peaks& peaks);
 
   Measure measure_;

@@ -1,5 +1,7 @@
 #include "harness/measure/run_teller.h"
 
+#include <algorithm>
+
 #include "harness/machine/machine.h"
 
 namespace kvproof {
@@ -19,11 +21,12 @@ bool RunTeller::show(std::size_t index, std::size_t number, const std::string& s
   const double elapsed = 1e-9 * static_cast<double>(now_ns() - start_ns_);
   const bool judged = stage == "verification" || stage == "agreement" || stage == "peaks";
   const bool timed = case_left || judged;  // the newest case is as good as known
-  const std::size_t known = timed || begun_ == 0 ? begun_ : begun_ - 1;
+  const std::size_t begun = begun_ - std::min(passed_, begun_), all = config_.cases.size() - std::min(passed_, config_.cases.size());
+  const std::size_t known = timed || begun == 0 ? begun : begun - 1;
   ProgressEvent event{config_.cases[index].id, number, config_.cases.size(), stage, done, total, {}};
   if (known > 0) {  // the cases to come are taken to cost what those before did
     const double mean = (elapsed + case_left.value_or(0)) / static_cast<double>(known);
-    event.seconds_left = case_left.value_or(0) + mean * static_cast<double>(config_.cases.size() - known);
+    event.seconds_left = case_left.value_or(0) + mean * static_cast<double>(all - std::min(known, all));
   }
   progress_->on_event(event);
   return true;

@@ -21,7 +21,10 @@ class RunTeller {
   /// One more case begins to be measured.
   void begin_case() { ++begun_; }
   /// So many cases need not be measured.
-  void pass(std::size_t cases) { begun_ += cases; }
+  void pass(std::size_t cases) {
+    begun_ += cases;
+    passed_ += cases;
+  }
   std::size_t begun() const { return begun_; }
 
   /// index      of the case in the config; number: in the order of the run, from 1
@@ -38,7 +41,7 @@ class RunTeller {
   Progress* progress_;
   const RunLife& life_;
   int64_t start_ns_;
-  std::size_t begun_ = 0;
+  std::size_t begun_ = 0, passed_ = 0;
 };
 
 }  // namespace kvproof

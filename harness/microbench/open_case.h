@@ -43,7 +43,7 @@ class OpenCase {
   OpenCase(const OpenCase&) = delete;
   OpenCase& operator=(const OpenCase&) = delete;
 
-  /// "pp6 tg64", with " x4" where there are several rows; tg is the engine's longest row.
+  /// "pp6 tg64", with " @ d512" behind a depth and " x4" where there are several rows; tg is the engine's longest row.
   const std::string& label() const { return label_; }
 
   /// What each call of this kind does: known from one that is not timed, which is made unless the latest call was of

@@ -15,9 +15,13 @@ class Journal {
   /// A new file, which must not be there yet. Makes its folder.
   /// throws RecordError: the file exists, or cannot be written
   static Journal create(const std::filesystem::path& file);
-  /// An existing one. What stands behind its last line end is a line that was never finished: it is cut off.
-  /// throws RecordError: no such file, unreadable, not to be written; a line that is no JSON, with its number
+  /// An existing one, for as long as nobody else writes it. What stands behind its last line end is a line that was never
+  /// finished: the first append cuts it off.
+  /// throws RecordError: no such file, unreadable, not to be written; another process writes it; a line that is no JSON,
+  ///        with its number
   static Journal open(const std::filesystem::path& file);
+  /// Its finished lines, whoever writes it. throws RecordError as open
+  static std::vector<Json> read(const std::filesystem::path& file);
 
   Journal(Journal&& other) noexcept;
   Journal(const Journal&) = delete;
@@ -29,7 +33,7 @@ class Journal {
   const std::vector<Json>& lines() const { return lines_; }
 
   /// Writes one line in one piece.
-  /// throws RecordError: the file cannot be written (the disk is full); std::logic_error: NaN or infinity
+  /// throws RecordError: the file cannot be written (the disk is full), and is as it was; std::logic_error: NaN or infinity
   void append(const Json& line);
 
  private:
@@ -38,6 +42,7 @@ class Journal {
   std::filesystem::path file_;
   std::vector<Json> lines_;
   int descriptor_ = -1;
+  int64_t end_ = 0;  // behind the last finished line
 };
 
 }  // namespace kvproof

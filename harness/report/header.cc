@@ -152,7 +152,7 @@ const char* meaning_of(int64_t exit_code, bool outputs_disagree) {
     case 70:
       return "a bug in kvproof: please report it";
     case 130:
-      return "interrupted; the cases that were judged by then are whole";
+      return "interrupted; what was measured by then is here";
     default:
       return "unknown to this version of kvproof";
   }

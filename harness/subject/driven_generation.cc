@@ -49,10 +49,10 @@ class UncachedSource final : public RecomputingSource {
 class CacheSource final : public LogitSource {
  public:
   /// max_tokens  what will be generated at most; open_ended: it may well be far less, so the caches grow
-  /// kept        holds `prefix` first tokens of the prompt, or will; null where prefix is 0
-  CacheSource(Subject& subject, int64_t max_tokens, bool open_ended, KeptCache* kept, int64_t prefix)
+  /// store       holds `kept_tokens` first tokens of the prompt, or will; null where these are 0
+  CacheSource(Subject& subject, int64_t max_tokens, bool open_ended, KeptCache* store, int64_t kept_tokens)
       : subject_(subject), can_(subject.info().can), max_tokens_(max_tokens),
-        grows_(open_ended && can_.has(Ability::reserve)), kept_(kept), prefix_(prefix) {}
+        grows_(open_ended && can_.has(Ability::reserve)), store_(store), kept_tokens_(kept_tokens) {}
 
   at::Tensor start(const std::vector<TokenId>& prompt, int64_t rows) override {
     const auto P = static_cast<int64_t>(prompt.size());
@@ -61,11 +61,11 @@ class CacheSource final : public LogitSource {
     const bool cloned = rows > 1 && can_.has(Ability::clone) && (together_ || can_.has(Ability::caches));
     const int64_t caches = together_ ? 1 : rows, rows_of_each = together_ ? rows : 1;
     std::vector<LogitRows> logits;
-    if (prefix_ > 0 && rows == 1) {
+    if (kept_tokens_ > 0 && rows == 1) {
       borrowed_ = &begin_kept(prompt, capacity);
       logits = prefill_rest(prompt, *borrowed_);
     } else if (cloned) {
-      const auto own = prefix_ > 0 ? nullptr : subject_.new_cache(1, P);
+      const auto own = kept_tokens_ > 0 ? nullptr : subject_.new_cache(1, P);
       SubjectCache* prefill = own ? own.get() : &begin_kept(prompt, P);
       logits = prefill_rest(prompt, *prefill);
       const std::vector<int64_t> source(static_cast<std::size_t>(rows_of_each), 0);
@@ -102,21 +102,22 @@ class CacheSource final : public LogitSource {
  private:
   /// The kept cache with the kept tokens in it and nothing else.
   SubjectCache& begin_kept(const std::vector<TokenId>& prompt, int64_t capacity) {
-    const std::vector<TokenId> wanted(prompt.begin(), prompt.begin() + prefix_);
-    if (kept_->tokens != wanted || !kept_->cache || kept_->cache->capacity() != capacity) {
-      kept_->tokens.clear();  // stands for nothing until it is filled
-      kept_->cache = subject_.new_cache(1, capacity);
-      kept_->cache->forward(TokenBatch::single(wanted), LogitsAt::last);
-      kept_->tokens = wanted;
+    const std::vector<TokenId> wanted(prompt.begin(), prompt.begin() + kept_tokens_);
+    if (store_->tokens != wanted || store_->capacity != capacity) {
+      *store_ = {};  // stands for nothing until it is filled, and some engines have one cache at a time
+      store_->cache = subject_.new_cache(1, capacity);
+      store_->capacity = capacity;
+      store_->cache->forward(TokenBatch::single(wanted), LogitsAt::last);
+      store_->tokens = wanted;
     } else {
-      kept_->cache->truncate(0, prefix_);
+      store_->cache->truncate(0, kept_tokens_);
     }
-    return *kept_->cache;
+    return *store_->cache;
   }
 
   std::vector<LogitRows> prefill_rest(const std::vector<TokenId>& prompt, SubjectCache& cache) {
-    token_forwards_ += static_cast<int64_t>(prompt.size()) - prefix_;
-    return cache.forward(TokenBatch::single({prompt.begin() + prefix_, prompt.end()}), LogitsAt::last);
+    token_forwards_ += static_cast<int64_t>(prompt.size()) - kept_tokens_;
+    return cache.forward(TokenBatch::single({prompt.begin() + kept_tokens_, prompt.end()}), LogitsAt::last);
   }
 
   /// Of all rows, where they are together.
@@ -161,8 +162,8 @@ class CacheSource final : public LogitSource {
   const Abilities can_;
   int64_t max_tokens_;
   bool grows_;
-  KeptCache* kept_;
-  int64_t prefix_;
+  KeptCache* store_;
+  int64_t kept_tokens_;
   SubjectCache* borrowed_ = nullptr;                   // the kept one, decoded from by one row
   bool together_ = true;                               // all rows are in one cache
   std::vector<std::unique_ptr<SubjectCache>> caches_;  // one, or one per row; null: the row ended
@@ -191,6 +192,7 @@ GenerationResult drive_generation(Subject& subject, Path path, const GenerationR
     throw ArgumentError("kept_prefix", fmt::format("must be 0: {} cannot truncate a cache to what is to be kept", info.name));
   if (request.kept_prefix > 0 && request.num_samples > 1 && !(info.can.has(Ability::clone) && info.can.has(Ability::batch)))
     throw ArgumentError("kept_prefix", fmt::format("must be 0 for several rows: {} cannot clone a row into a batch", info.name));
+  if (kept && request.kept_prefix == 0) *kept = {};
   CacheSource source(subject, max_tokens, !request.max_tokens, kept, request.kept_prefix);
   return run_generation(request, max_tokens, rules, NanochatProcedure::engine, nullptr, source, observer);
 }

@@ -9,6 +9,7 @@ namespace kvproof {
 struct KeptCache {
   std::vector<TokenId> tokens;
   std::unique_ptr<SubjectCache> cache;
+  int64_t capacity = 0;  // that was asked for; it may have more
 };
 
 /// naive: one uncached forward per row and step, last position's logits. engine: one prefill of one row, cloned to all rows

@@ -171,3 +171,38 @@ TEST_CASE("a run is gone on with by the same config alone, and nothing else is g
   CHECK_THAT(run_kvproof({"run", "--resume", "none.jsonl"}, in_folder(temp.path())).err,
              Catch::Matchers::Contains("none.jsonl: no such file"));
 }
+
+TEST_CASE("somebody else's file beside --out is refused and left as it is", "[program]") {
+  const TempDir temp;
+  write_file_of(temp / "two.yaml", kConfig);
+  write_file_of(temp / "out.jsonl", "{\"mine\": 1}\n{\"mine\": 2}");
+  const auto run = run_kvproof({"run", "two.yaml", "--out", "out.json"}, in_folder(temp.path()));
+  CHECK(run.code == 6);
+  CHECK_THAT(run.err, Catch::Matchers::Contains("out.jsonl: would be this run's journal, but holds something else"));
+  run_kvproof({"run", "--resume", "out.jsonl"}, in_folder(temp.path()));
+  CHECK(read_file(temp / "out.jsonl") == "{\"mine\": 1}\n{\"mine\": 2}");
+}
+
+TEST_CASE("a run is not gone on with on another number of threads or another checkpoint", "[program]") {
+  const TempDir temp;
+  write_file_of(temp / "two.yaml", kConfig);
+  run_kvproof({"run", "two.yaml", "--out", "out.json", "--set", "run.repetitions=4000"}, killed_after(temp.path(), 2000));
+  std::string journal = read_file(temp / "out.jsonl");
+  const std::string threads = "\"threads\":1}", entry = "\"checkpoint\":\"one\",\"entry\":{";
+  REQUIRE(journal.find(threads) != std::string::npos);
+  REQUIRE(journal.find(entry) != std::string::npos);
+  std::string other = journal;
+  other.replace(other.find(threads), threads.size(), "\"threads\":2}");
+  write_file_of(temp / "out.jsonl", other);
+  const auto run = run_kvproof({"run", "--resume", "out.jsonl"}, in_folder(temp.path()));
+  CHECK(run.code == 6);
+  CHECK_THAT(run.err, Catch::Matchers::Contains("expected the engine and threads that it was begun with"));
+  CHECK(read_file(temp / "out.jsonl").find("finished") == std::string::npos);
+
+  other = journal;
+  other.insert(other.find(entry) + entry.size(), "\"odd\":1,");
+  write_file_of(temp / "out.jsonl", other);
+  const auto another = run_kvproof({"run", "--resume", "out.jsonl"}, in_folder(temp.path()));
+  CHECK(another.code == 6);
+  CHECK_THAT(another.err, Catch::Matchers::Contains("checkpoint one is another than when the run was begun"));
+}

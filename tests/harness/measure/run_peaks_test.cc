@@ -49,6 +49,22 @@ TEST_CASE("what was measured after one group is not measured again before the ne
   CHECK(measured == 4);
 }
 
+TEST_CASE("what an earlier process measured counts where it is the larger", "[peaks]") {
+  double rate = 5;
+  RunPeaks before([&](const PeakRequest& request) { return peaks_of(request, rate, 10 * rate, true); });
+  before.measure(request_of(1, "float32"));
+  rate = 3;
+  RunPeaks peaks([&](const PeakRequest& request) { return peaks_of(request, rate, 100 * rate, true); });
+  const nlohmann::ordered_json entry = peaks_json(before.all().front());
+  peaks.take(View(entry));
+  CHECK(peaks_json(peaks.all().front()) == entry);
+  peaks.measure(request_of(1, "float32"));
+  REQUIRE(peaks.all().size() == 1);
+  CHECK(peaks.of(1, "float32")->read[0].rates.best()->per_s == 5);
+  CHECK(peaks.of(1, "float32")->read[0].out_of_cache == true);
+  CHECK(peaks.of(1, "float32")->gemm[0].rates.best()->per_s == 300);
+}
+
 TEST_CASE("a machine that multiplies slower behind the cases than before them is told of", "[peaks]") {
   double flops = 100e9;
   RunPeaks peaks([&](const PeakRequest& request) { return peaks_of(request, 1, flops); });

@@ -1,7 +1,10 @@
 // A journal's lines outlive whoever writes them.
 #include "harness/record/journal.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include <filesystem>
 #include <fstream>
@@ -48,8 +51,7 @@ TEST_CASE("a line is in the file as soon as append returns, and is read back in 
   journal.append({{"a", 1}});
   CHECK(text_of(file) == "{\"a\":1}\n");
   journal.append({{"text", "two\nlines"}});
-  const Journal read = Journal::open(file);
-  CHECK(read.lines() == std::vector<Json>{{{"a", 1}}, {{"text", "two\nlines"}}});
+  CHECK(Journal::read(file) == std::vector<Json>{{{"a", 1}}, {{"text", "two\nlines"}}});
   CHECK(error_of([&] { Journal::create(file); }) == file.string() + ": cannot be made: File exists");
 }
 
@@ -63,9 +65,48 @@ TEST_CASE("a line without its end is cut off, and what is appended follows the l
     journal.append({{"d", 4}});
   }
   CHECK(text_of(file) == "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n");
+}
+
+TEST_CASE("looking at a file changes nothing of it", "[record]") {
+  const Folder folder;
+  const fs::path file = folder.path / "one.jsonl";
   put_text(file, "{\"never");
+  CHECK(Journal::read(file).empty());
   CHECK(Journal::open(file).lines().empty());
-  CHECK(text_of(file).empty());
+  CHECK(text_of(file) == "{\"never");
+}
+
+TEST_CASE("one process at a time writes a journal, anybody may read it", "[record]") {
+  const Folder folder;
+  const fs::path file = folder.path / "one.jsonl";
+  {
+    Journal journal = Journal::create(file);
+    journal.append({{"a", 1}});
+    CHECK(error_of([&] { Journal::open(file); }) ==
+          file.string() + ": is being written by another process; wait for its end, or end it");
+    CHECK(Journal::read(file).size() == 1);
+  }
+  CHECK(Journal::open(file).lines().size() == 1);
+}
+
+TEST_CASE("a line that does not fit on the disk leaves nothing of itself", "[record]") {
+  const Folder folder;
+  const fs::path file = folder.path / "one.jsonl";
+  Journal journal = Journal::create(file);
+  journal.append({{"a", 1}});
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 20;  // the first line has 8
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string error = error_of([&] { journal.append({{"b", std::string(50, 'x')}}); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, handler);
+  CHECK_THAT(error, Contains("cannot be written: File too large"));
+  CHECK(text_of(file) == "{\"a\":1}\n");
+  journal.append({{"c", 3}});
+  CHECK(text_of(file) == "{\"a\":1}\n{\"c\":3}\n");
 }
 
 TEST_CASE("a whole line that is no JSON is named by its number, and nothing is cut off", "[record]") {

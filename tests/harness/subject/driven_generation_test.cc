@@ -71,6 +71,28 @@ class LimitedSubject : public Subject {
   Abilities can_;
 };
 
+/// Caches with more room than was asked for.
+class RoomySubject : public Subject {
+ public:
+  explicit RoomySubject(Subject& inner) : inner_(inner) {}
+  SubjectInfo info() const override { return inner_.info(); }
+  LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first, StageSink* sink) override {
+    return inner_.uncached_logits(tokens, first, sink);
+  }
+  std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override {
+    ++caches;
+    return inner_.new_cache(batch, capacity + 100);
+  }
+  GenerationResult generate(Path, const GenerationRequest&, GenerationObserver*) override {
+    throw SubjectError("roomy", "generate");
+  }
+
+  int caches = 0;  // made so far
+
+ private:
+  Subject& inner_;
+};
+
 struct Moments : GenerationObserver {
   std::vector<int64_t> forwards;
   std::vector<GenerationStep> steps;
@@ -178,6 +200,20 @@ TEST_CASE("a kept prefix is filled once, and what follows it is computed alone",
       CHECK(kept.cache.get() == first);
     }
   }
+}
+
+TEST_CASE("a kept prefix stays where a cache has more room than was asked for, until a request keeps none", "[driven]") {
+  const Head head;
+  RoomySubject roomy(*head.subject);
+  GenerationRequest all = request(1, 6);
+  all.kept_prefix = 2;
+  KeptCache kept;
+  for (int call = 0; call < 3; ++call)
+    drive_generation(roomy, Path::engine, all, &head.tokenizer.special(), nullptr, &kept);
+  CHECK(roomy.caches == 1);
+  all.kept_prefix = 0;
+  drive_generation(roomy, Path::engine, all, &head.tokenizer.special(), nullptr, &kept);
+  CHECK(kept.cache == nullptr);
 }
 
 TEST_CASE("a prefix cannot be kept where caches cannot be cut back, or rows not be cloned", "[driven]") {
