@@ -180,8 +180,9 @@ void check_logits(const T* logits, int64_t vocab, int64_t row) {
   const auto at = std::find_if(logits, logits + vocab, [](T x) { return !(x < kInfinity); });
   const char* found = !bad ? "nothing but -inf" : std::isnan(*at) ? "NaN" : "inf";
   const std::string where = bad ? fmt::format(" at token {}", at - logits) : "";
-  throw CheckpointError("sampler", fmt::format("logits of row {} hold {}{}, expected numbers: the weights are damaged, or "
-                                               "overflow in this dtype; copy the checkpoint again, or try dtype float32",
+  throw CheckpointError("sampler", fmt::format("logits of row {} hold {}{}, expected numbers: the weights are damaged or "
+                                               "overflow in this dtype, or the engine computes wrongly; copy the checkpoint "
+                                               "again, or try dtype float32",
                                                row, found, where));
 }
 

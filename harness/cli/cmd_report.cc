@@ -87,6 +87,8 @@ ExitCode run(Call& call) {
   }
   call.console.document(record);
   if (wanted.out) {
+    if (std::error_code error; std::filesystem::equivalent(*wanted.out, file, error))
+      throw ArgumentError("--out", "is the record itself, which would be lost; give another file");
     prepare_output_file(*wanted.out);
     write_text(*wanted.out, text);
     call.console.note(wanted.to + " " + *wanted.out);

@@ -69,6 +69,7 @@ Work begin(const Call& call) {
   }
   RunJournal journal = RunJournal::resume(*resume);
   LoadedConfig config = load_config(journal.config_file(), journal.sets());
+  config.config.file = journal.config_given();
   if (const auto limit = journal.time_limit()) put_into(config, *limit);
   return {std::move(config), std::move(journal)};
 }
@@ -114,7 +115,7 @@ Command run_command() {
        "--max-time plans first, on this machine, and says what it chose. It is an estimate: a run that takes longer is not stopped.",
        "Ten runs of two small configs took 0.7 to 1.1 of it: rows that stop early are counted in full, other programs are not.",
        "A case that cannot be planned ends a run with --max-time before it begins; without, it fails alone.",
-       "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C the record holds what was measured",
+       "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C or SIGTERM the record holds what was measured",
        "by then, judged or not; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config."},
       {ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
       declare,

@@ -17,6 +17,7 @@ void install() {
   action.sa_flags = g_second_ends ? static_cast<int>(SA_RESETHAND) : 0;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
+  if (g_second_ends) sigaction(SIGTERM, &action, nullptr);  // CI systems and timeout end a run like this
 }
 
 }  // namespace
@@ -25,7 +26,10 @@ InterruptGuard::InterruptGuard(bool second_ends) {
   g_second_ends = second_ends;
   rearm();
 }
-InterruptGuard::~InterruptGuard() { std::signal(SIGINT, SIG_DFL); }
+InterruptGuard::~InterruptGuard() {
+  std::signal(SIGINT, SIG_DFL);
+  if (g_second_ends) std::signal(SIGTERM, SIG_DFL);
+}
 bool InterruptGuard::raised() { return g_raised != 0; }
 
 void InterruptGuard::rearm() {

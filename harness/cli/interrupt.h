@@ -3,7 +3,7 @@
 
 namespace kvproof::cli {
 
-/// While one lives, Ctrl-C is only remembered.
+/// While one lives, Ctrl-C is only remembered, and SIGTERM with it where a second one ends the program.
 class InterruptGuard {
  public:
   /// second_ends  whether a second Ctrl-C, before the first was dealt with, ends the program as usual

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "harness/error.h"
+#include "harness/measure/run_journal.h"
 
 namespace kvproof::cli {
 namespace {
@@ -23,6 +24,10 @@ bool is_link_of_the_system(const std::filesystem::path& file) {
 
 void prepare_output_file(const std::filesystem::path& file) {
   std::error_code error;
+  if (file == "-")
+    throw RecordError("-", "is no name of a file here; leave the flag out, and send stdout where it shall go with >");
+  if (file.extension() == ".jsonl" && RunJournal::kind_of(file) == RunJournal::Kind::unfinished)
+    throw RecordError(file.string(), "holds a run that goes on or was cut off, and would be lost; give another name");
   if (std::filesystem::is_directory(file, error))
     throw RecordError(file.string(), "is a folder; give the name of a file");
   const bool other = std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error);

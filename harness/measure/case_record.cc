@@ -217,6 +217,7 @@ Json settings_json(const CaseFacts& f) {
             {"dtype", f.subject.dtype},
             {"device", f.subject.device},
             {"threads", f.subject.threads},
+            {"pin", f.cell.run.pin},
             {"repetitions", f.measurement.naive.samples.size()}}},
           {"naive", {{"logits", f.cell.naive.logits}}}};
 }

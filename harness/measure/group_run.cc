@@ -165,6 +165,7 @@ class GroupRun {
         log.get());
     m.seconds = std::max(1e-9 * static_cast<double>(probe().now_ns() - begin), seconds_of(m.measurement));
     m.once.harness_step_ns = own_step_ns(m.request.num_samples, probe());
+    if (m.measurement.interrupted) return m;
     const bool exact = !m.request.stop || m.prompt.kind == PromptKind::synthetic;
     warn(cell.id, case_warnings(m.measurement, m.request, exact, engine_->config(), m.once.harness_step_ns));
     return m;
@@ -253,6 +254,7 @@ class GroupRun {
     if (report.verdict == VerifyVerdict::fail)
       again = verify_command(spec, session_, group_.run, report.subject.dtype, first ? first->scenario : "");
     judged_.verification = verification_json(spec.name, report, again);
+    (*judged_.verification)["pin"] = group_.run.pin;
     const bool latent_only = report.latent_divergence && !report.first_divergence &&
                              std::find(report.wrong.begin(), report.wrong.end(), "model") == report.wrong.end();
     return {report.verdict, 0, report.explanation, latent_only};  // accept() knows which of the run it is

@@ -35,7 +35,7 @@ void expect_same(const std::filesystem::path& file, const char* what, const std:
   if (before == now) return;
   throw RecordError(file.string(),
                     fmt::format("cannot be gone on with: expected the {} that it was begun with, {}; found {}. Run the "
-                                "config anew",
+                                "config anew, under another --out or after removing this file",
                                 what, before, now));
 }
 
@@ -127,7 +127,8 @@ RunJournal RunJournal::begin(const std::filesystem::path& file, const std::strin
   run.header_ = {{"journal", {{"name", kName}, {"version", kVersion}}},
                  {"started", started},
                  {"command", command},
-                 {"config", {{"file", std::filesystem::absolute(config.config.file).string()}, {"sets", sets}, {"hash", config.hash}}},
+                 {"config", {{"file", std::filesystem::absolute(config.config.file).string()},
+                   {"given", config.config.file.string()}, {"sets", sets}, {"hash", config.hash}}},
                  {"record", std::filesystem::absolute(record).string()},
                  {"max_time", config.time_limit ? time_limit_json(*config.time_limit) : Json(nullptr)}};
   run.journal_.append(run.header_);
@@ -186,7 +187,9 @@ void RunJournal::take(const View& line) {
     std::vector<std::string> ids = ids_of(group);
     groups_[std::move(ids)] = std::move(group);
   } else if (line.has("finished")) {
-    throw RecordError("/finished", "the run is finished; its record is " + record().string());
+    // A record that was removed is made again out of what was judged.
+    if (std::error_code error; std::filesystem::exists(record(), error))
+      throw RecordError("/finished", "the run is finished; its record is " + record().string());
   }
 }
 
@@ -213,6 +216,7 @@ void RunJournal::take_case(const View& line) {
 }
 
 std::filesystem::path RunJournal::config_file() const { return View(header_).at("config").at("file").text(); }
+std::filesystem::path RunJournal::config_given() const { return View(header_).at("config").at("given").text(); }
 std::vector<std::string> RunJournal::sets() const { return texts(View(header_).at("config").at("sets")); }
 std::vector<std::string> RunJournal::command() const { return texts(View(header_).at("command")); }
 std::filesystem::path RunJournal::record() const { return View(header_).at("record").text(); }
@@ -230,7 +234,8 @@ void RunJournal::open_session(const LoadedConfig& config, const Json& program, c
   const Json executable = executable_hash();
   expect_same(file(), "config", View(header_).at("config").at("hash").text(), config.hash);
   if (header_.contains("program")) {
-    expect_same(file(), "program", header_["program"].dump(), program.dump());
+    for (const auto& [key, value] : program.items())
+      expect_same(file(), ("program (" + key + ")").c_str(), header_["program"].value(key, Json()).dump(), value.dump());
     expect_same(file(), "executable", header_["executable"].dump(), executable.dump());
     expect_same(file(), "machine", View(header_).at("fingerprint").text(), print);
   }

@@ -46,7 +46,7 @@ class RunJournal {
                           const std::vector<std::string>& sets, const std::vector<std::string>& command,
                           const std::filesystem::path& record);
   /// For one that was cut off.
-  /// throws RecordError: no such file, not a run's journal, its run is finished
+  /// throws RecordError: no such file, not a run's journal, its run is finished and its record there
   static RunJournal resume(const std::filesystem::path& file);
 
   /// none: no such file; other: not a run's journal.
@@ -54,7 +54,8 @@ class RunJournal {
   static Kind kind_of(const std::filesystem::path& file);
 
   const std::filesystem::path& file() const { return journal_.file(); }
-  std::filesystem::path config_file() const;
+  std::filesystem::path config_file() const;   // absolute
+  std::filesystem::path config_given() const;  // as it was named, for the record
   std::vector<std::string> sets() const;
   std::vector<std::string> command() const;
   std::filesystem::path record() const;

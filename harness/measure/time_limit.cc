@@ -17,7 +17,7 @@ namespace {
 
 /// So that it suffices when it is given back as it is written.
 std::string rounded_up(double seconds) {
-  const double unit = seconds > 3600 ? 60 : seconds > 10 ? 1 : 0.1;
+  const double unit = seconds > 3600 ? 60 : seconds > 10 ? 1 : seconds > 1 ? 0.1 : 0.01;
   return duration_text(std::ceil(seconds / unit) * unit);
 }
 

@@ -32,7 +32,8 @@ std::vector<Json> finished_lines(const std::filesystem::path& file, int64_t* end
       lines.push_back(Json::parse(begin, line_end));
     } catch (const Json::parse_error&) {
       throw RecordError(fmt::format("{}:{}", file.string(), lines.size() + 1),
-                        "expected a JSON document in each line; the file was changed by something else");
+                        "expected a JSON document in each line, as in the .jsonl file beside a run's record; this is another "
+                        "file, or was changed by something else");
     }
     begin = line_end + 1;
   }

@@ -74,7 +74,7 @@ bool rows_differ(const View& agreement) {
 void write_case(const View& one, const Layout& layout, Page& page) {
   const std::string verdict = verdict_of(one), id = shown(one.at("id"));
   const std::string begin = "  " + left(verdict, kVerdictWidth);
-  const bool failed = verdict == "FAILED", fits = display_width(id) <= layout.id - 2;
+  const bool failed = one.at("status").text() != "ok", fits = display_width(id) <= layout.id - 2;
   if (failed || !fits) page.wrapped(begin, id, Ink::plain, ink_of(verdict));
   if (failed) return page.wrapped(kIndent, error_text(one.at("error")));
   page.line((fits ? page.painted(begin, ink_of(verdict)) + left(id, layout.id) : kIndent + left("", layout.id)) +

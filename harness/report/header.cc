@@ -166,7 +166,7 @@ std::string closing_text(const View& record) {
   for (const View& one : cases) verdicts.push_back(verdict_of(one));
   if (record.has("verifications"))
     for (const View& one : record.at("verifications").items()) verifications.push_back(shown(one.at("verdict")));
-  std::string counts = tally(verdicts, {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED"});
+  std::string counts = tally(verdicts, {"AGREE", "TIE", "UNVERIFIED", "DISAGREE", "FAILED", "INTERRUPTED"});
   if (!verifications.empty()) counts += "; verification: " + tally(verifications, {"PASS", "INCONCLUSIVE", "FAIL"});
   const bool disagree = std::find(verdicts.begin(), verdicts.end(), "DISAGREE") != verdicts.end();
   const int64_t code = record.at("exit_code").integer();

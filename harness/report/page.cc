@@ -59,7 +59,8 @@ std::string shape_of(const View& one_case) {
 }
 
 std::string verdict_of(const View& one_case) {
-  return one_case.at("status").text() == "ok" ? shown(one_case.at("agreement").at("verdict")) : "FAILED";
+  if (one_case.at("status").text() == "ok") return shown(one_case.at("agreement").at("verdict"));
+  return one_case.at("error").at("kind").text() == "interrupted" ? "INTERRUPTED" : "FAILED";
 }
 
 }  // namespace kvproof

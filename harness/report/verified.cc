@@ -46,7 +46,9 @@ std::string verification_name(const View& one, const std::vector<View>& all) {
   const std::string name = short_name(one);
   const auto alike = std::count_if(all.begin(), all.end(), [&](const View& v) { return short_name(v) == name; });
   if (alike < 2) return name;
-  return fmt::format("{}, {}, {}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"));
+  const bool pinned = one.has("pin") && one.at("pin").boolean();  // older records do not say
+  return fmt::format("{}, {}, {}{}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"),
+                     pinned ? " pinned" : "");
 }
 
 std::string verification_text(const View& one) {

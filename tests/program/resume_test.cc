@@ -147,7 +147,7 @@ TEST_CASE("Ctrl-C leaves a record of what was measured, which says that it is pa
 
   const auto fresh = run_kvproof({"run", "two.yaml", "--out", "out.json"}, in_folder(temp.path()));
   CHECK(fresh.code == 6);
-  CHECK_THAT(fresh.err, Catch::Matchers::Contains("out.jsonl: holds a run that was cut off: kvproof run --resume out.jsonl"));
+  CHECK_THAT(fresh.err, Catch::Matchers::Contains("out.jsonl: holds a run that goes on or was cut off: kvproof run --resume out.jsonl"));
 }
 
 TEST_CASE("a run is gone on with by the same config alone, and nothing else is given", "[program]") {
@@ -170,6 +170,44 @@ TEST_CASE("a run is gone on with by the same config alone, and nothing else is g
              Catch::Matchers::Contains("expected the .jsonl file of a run that was cut off"));
   CHECK_THAT(run_kvproof({"run", "--resume", "none.jsonl"}, in_folder(temp.path())).err,
              Catch::Matchers::Contains("none.jsonl: no such file"));
+}
+
+TEST_CASE("a finished run whose record was removed makes it again, measuring nothing", "[program]") {
+  const TempDir temp;
+  write_file_of(temp / "two.yaml", kConfig);
+  REQUIRE(run_kvproof({"run", "two.yaml", "--out", "out.json"}, in_folder(temp.path())).code == 0);
+  const auto before = Json::parse(read_file(temp / "out.json"));
+  fs::remove(temp / "out.json");
+  const auto run = run_kvproof({"run", "--resume", "out.jsonl"}, in_folder(temp.path()));
+  CAPTURE(run.err);
+  REQUIRE(run.code == 0);
+  const auto after = Json::parse(read_file(temp / "out.json"));
+  for (const char* key : {"cases", "verifications", "checkpoints", "config", "started", "command"})
+    CHECK(after[key] == before[key]);
+}
+
+TEST_CASE("a run's files do not replace what they are made of", "[program]") {
+  const TempDir temp;
+  write_file_of(temp / "two.yaml", kConfig);
+  const auto over = [&](const std::vector<std::string>& words) {
+    const auto run = run_kvproof(words, in_folder(temp.path()));
+    return std::to_string(run.code) + " " + run.last_error_line();
+  };
+  CHECK(over({"run", "two.yaml", "--out", "two.yaml"}) ==
+        "2 error: --out: is the config itself, which the record would replace; give another file");
+  CHECK(over({"run", "two.yaml", "--out", "a.jsonl"}) ==
+        "2 error: --out: a record is no .jsonl file, the journal beside it is; give a name that ends in .json");
+  run_kvproof({"run", "two.yaml", "--out", "out.json"}, killed_after(temp.path(), 1500));
+  const std::string journal = read_file(temp / "out.jsonl");
+  const fs::path sample = source_path("tests/data/record/sample.json");
+  fs::copy_file(sample, temp / "sample.json");
+  CHECK(over({"report", "sample.json", "--to", "csv", "--out", "out.jsonl"}) ==
+        "6 error: out.jsonl: holds a run that goes on or was cut off, and would be lost; give another name");
+  CHECK(over({"report", "sample.json", "--to", "csv", "--out", "sample.json"}) ==
+        "2 error: --out: is the record itself, which would be lost; give another file");
+  CHECK(read_file(temp / "two.yaml") == kConfig);
+  CHECK(read_file(temp / "out.jsonl") == journal);
+  CHECK(read_file(temp / "sample.json") == read_file(sample));
 }
 
 TEST_CASE("somebody else's file beside --out is refused and left as it is", "[program]") {

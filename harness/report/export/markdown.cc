@@ -59,7 +59,7 @@ constexpr const char* kTableHead =
 /// A bad word in bold.
 std::string verdict_cell(const std::string& verdict) {
   if (verdict.empty()) return kNone;
-  const bool bad = verdict == "DISAGREE" || verdict == "FAILED" || verdict == "FAIL";
+  const bool bad = verdict == "DISAGREE" || verdict == "FAILED" || verdict == "INTERRUPTED" || verdict == "FAIL";
   const std::string text = markdown_prose(verdict);
   return bad ? "**" + text + "**" : text;
 }
@@ -194,7 +194,7 @@ std::vector<std::string> failures_of_cases(const View& record) {
   for (const View& one : record.at("cases").items()) {
     const std::string id = markdown_code(one.at("id").text());
     if (!ran(one)) {
-      entries.push_back(fmt::format("**FAILED** {}: {}", id, markdown_prose(error_text(one.at("error")))));
+      entries.push_back(fmt::format("**{}** {}: {}", verdict_of(one), id, markdown_prose(error_text(one.at("error")))));
       continue;
     }
     const View agreement = one.at("agreement");
@@ -227,7 +227,8 @@ std::vector<std::string> failures_of_verifications(const View& record) {
 
 std::string failures_of(const View& record) {
   auto entries = failures_of_cases(record);
-  if (!entries.empty()) {
+  const bool partial = record.has("partial") && record.at("partial").boolean();  // its command would be refused
+  if (!entries.empty() && !partial) {
     std::vector<std::string> words;
     for (const View& word : record.at("command").items()) words.push_back(shell_quoted(word.text()));
     entries.push_back("to see the cases again: " + markdown_code(joined(words, " ")));

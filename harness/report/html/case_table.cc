@@ -86,13 +86,13 @@ std::vector<std::string> notes_of(const View& one) {
 
 std::string failed_rows(const View& one) {
   return fmt::format(
-      "<tbody><tr><th scope=\"rowgroup\">{}</th><td class=\"words bad\">FAILED</td>"
+      "<tbody><tr><th scope=\"rowgroup\">{}</th><td class=\"words bad\">{}</td>"
       "<td colspan=\"{}\" class=\"words\">{}</td></tr></tbody>\n",
-      html_text(shown(one.at("id"))), kNumberColumns + 2, html_text(error_text(one.at("error"))));
+      html_text(shown(one.at("id"))), verdict_of(one), kNumberColumns + 2, html_text(error_text(one.at("error"))));
 }
 
 std::string case_rows(const View& one) {
-  if (verdict_of(one) == "FAILED") return failed_rows(one);
+  if (one.at("status").text() != "ok") return failed_rows(one);
   const auto notes = notes_of(one);
   const int rows = notes.empty() ? 3 : 4;
   const int64_t repetitions = one.at("settings").at("run").at("repetitions").integer();

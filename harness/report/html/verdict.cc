@@ -41,7 +41,7 @@ std::string verification_items(const View& record) {
 
 std::string case_items(const View& one) {
   const std::string id = shown(one.at("id")), verdict = verdict_of(one);
-  if (verdict == "FAILED") return item(verdict, id, error_text(one.at("error")));
+  if (one.at("status").text() != "ok") return item(verdict, id, error_text(one.at("error")));
   std::string items;
   if (verdict == "DISAGREE" || verdict == "UNVERIFIED")
     items += item(verdict, id, shown(one.at("agreement").at("explanation")));
@@ -96,7 +96,8 @@ std::string verdict_section(const View& record) {
   std::string html = fmt::format("<section id=\"verdict\" class=\"{}\">\n<p class=\"closing\">{}</p>\n<p>{}</p>\n",
                                  colour, html_text(closing_text(record)), validity_text(record));
   if (!items.empty()) html += "<ul class=\"problems\">\n" + items + "</ul>\n";
-  return html + fmt::format("<p>To see it again: <code>{}</code></p>\n</section>\n", html_text(command_text(record)));
+  if (!partial) html += fmt::format("<p>To see it again: <code>{}</code></p>\n", html_text(command_text(record)));
+  return html + "</section>\n";
 }
 
 }  // namespace kvproof

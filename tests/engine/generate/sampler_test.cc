@@ -379,8 +379,8 @@ TEST_CASE("logits that are no numbers are refused, with their row and token", "[
     Sampler sampler(settings_of(temperature, {}, 42, mode), NanochatProcedure::engine);
     return message_of([&] { sampler.sample(logits.to(dtype), {0, 6}, 0, 7); });
   };
-  const std::string next = ", expected numbers: the weights are damaged, or overflow in this dtype; "
-                           "copy the checkpoint again, or try dtype float32";
+  const std::string next = ", expected numbers: the weights are damaged or overflow in this dtype, or the engine "
+                           "computes wrongly; copy the checkpoint again, or try dtype float32";
   CHECK(refused({1, 2, std::nan("")}) == "sampler: logits of row 6 hold NaN at token 2" + next);
   CHECK(refused({1, kInf, 0}) == "sampler: logits of row 6 hold inf at token 1" + next);
   CHECK(refused({-kInf, -kInf, -kInf}) == "sampler: logits of row 6 hold nothing but -inf" + next);
