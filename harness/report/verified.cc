@@ -1,5 +1,6 @@
 // Is the cache right beyond the cases' own tokens? A line per verification of a run.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>
@@ -41,6 +42,26 @@ void write_failure(const View& one, const std::string& indent, Page& page) {
 
 }  // namespace
 
+std::vector<View> verifications_of(const View& record) {
+  return record.has("verifications") ? record.at("verifications").items() : std::vector<View>();
+}
+
+std::string verification_of(const View& one_case) {
+  return one_case.has("verification") ? shown(one_case.at("verification").at("verdict")) : "";
+}
+
+std::string validity_tally(const View& record) {
+  int64_t valid = 0, invalid = 0;
+  for (const View& one : record.at("cases").items()) {
+    if (one.at("status").text() != "ok") continue;
+    ++(one.at("validity").at("verdict").text() == "VALID" ? valid : invalid);
+  }
+  std::vector<std::string> counts;
+  if (valid > 0) counts.push_back(fmt::format("{} VALID", valid));
+  if (invalid > 0) counts.push_back(fmt::format("{} INVALID", invalid));
+  return fmt::format("{}", fmt::join(counts, ", "));
+}
+
 std::string verification_name(const View& one, const std::vector<View>& all) {
   const auto short_name = [](const View& v) { return shown(v.at("checkpoint")) + " " + shown(v.at("dtype")); };
   const std::string name = short_name(one);
@@ -56,8 +77,7 @@ std::string verification_text(const View& one) {
 }
 
 void write_verifications(const View& record, Page& page) {
-  if (!record.has("verifications")) return;  // a record of before runs verified
-  const auto all = record.at("verifications").items();
+  const auto all = verifications_of(record);
   if (all.empty()) return;
   page.line();
   for (const View& one : all) {

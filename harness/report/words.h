@@ -33,6 +33,15 @@ std::string closing_text(const View& record);
 /// "capacity error: prompts.long: …"
 std::string error_text(const View& error);
 
+/// The record's verifications; none in records of before runs verified.
+std::vector<View> verifications_of(const View& record);
+
+/// What verification said of a case's model: "PASS"; "" in records of before runs verified.
+std::string verification_of(const View& one_case);
+
+/// How many of the cases that ran: "3 VALID, 2 INVALID"; "" where none did.
+std::string validity_tally(const View& record);
+
 /// "demo float32", with the device and threads where `all` verifications have two of that name.
 std::string verification_name(const View& one, const std::vector<View>& all);
 

@@ -179,11 +179,6 @@ std::optional<std::string> divergence_of(const View& agreement) {
                      first.at("step").integer(), token("naive_token"), token("engine_token"));
 }
 
-/// What verification said of the case's model: "" in records of before runs verified.
-std::string verification_of(const View& one) {
-  return one.has("verification") ? one.at("verification").at("verdict").text() : "";
-}
-
 Outcome outcome_of_case(const View& one) {
   if (one.at("status").text() != "ok") {
     const View error = one.at("error");
@@ -257,10 +252,6 @@ void write_verification(pugi::xml_node suite, const View& one, const std::vector
     properties.add(key, one.at(key));
   if (const std::string parts = lines_of(one.at("not_covered")); !parts.empty()) properties.add("not_covered", parts);
   write_outcome(test, outcome);
-}
-
-std::vector<View> verifications_of(const View& record) {
-  return record.has("verifications") ? record.at("verifications").items() : std::vector<View>();
 }
 
 /// The checkpoints' names, in the order in which they are first used; one that could not be loaded has cases, too.

@@ -23,29 +23,13 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
   return fmt::format("{}", fmt::join(parts, between));
 }
 
-std::vector<View> verifications_of(const View& record) {
-  return record.has("verifications") ? record.at("verifications").items() : std::vector<View>();
-}
-
-/// What verification said of the case's model; "" in records of before runs verified.
-std::string verification_of(const View& one) {
-  return one.has("verification") ? shown(one.at("verification").at("verdict")) : "";
-}
-
 bool ran(const View& one) { return one.at("status").text() == "ok"; }
 
 // --- the verdict
 
 std::string verdict_line(const View& record) {
-  int64_t valid = 0, invalid = 0;
-  for (const View& one : record.at("cases").items()) {
-    if (!ran(one)) continue;
-    ++(one.at("validity").at("verdict").text() == "VALID" ? valid : invalid);
-  }
-  std::vector<std::string> counts;
-  if (valid > 0) counts.push_back(fmt::format("{} VALID", valid));
-  if (invalid > 0) counts.push_back(fmt::format("{} INVALID", invalid));
-  const std::string measured = counts.empty() ? "" : fmt::format(" Measurements: {}.", joined(counts, ", "));
+  const std::string counts = validity_tally(record);
+  const std::string measured = counts.empty() ? "" : fmt::format(" Measurements: {}.", counts);
   return fmt::format("**kvproof: {}{}**\n", markdown_prose(closing_text(record)), measured);
 }
 

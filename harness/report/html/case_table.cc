@@ -67,11 +67,6 @@ std::string verdict_cell(const std::string& verdict, int rows) {
   return fmt::format("<td rowspan=\"{}\" class=\"words {}\">{}</td>", rows, class_of(verdict), html_text(verdict));
 }
 
-std::string verification_of(const View& one) {
-  if (!one.has("verification")) return kNone;  // a record of before runs verified
-  return shown(one.at("verification").at("verdict"));
-}
-
 // What the verdicts in a case's rows do not say themselves.
 std::vector<std::string> notes_of(const View& one) {
   std::vector<std::string> notes;
@@ -99,7 +94,7 @@ std::string case_rows(const View& one) {
   std::string html =
       fmt::format("<tbody><tr><th scope=\"rowgroup\" rowspan=\"{}\">{}<small>{}, {}</small></th>", rows,
                   html_text(shown(one.at("id"))), html_text(shape_of(one)), counted(repetitions, "repetition"));
-  html += verdict_cell(verdict_of(one), rows) + verdict_cell(verification_of(one), rows);
+  html += verdict_cell(verdict_of(one), rows) + verdict_cell(one.has("verification") ? verification_of(one) : kNone, rows);
   html += path_row(one, "naive") + "<tr>" + path_row(one, "engine") + speedup_row(one);
   if (!notes.empty())
     html += fmt::format("<tr><td colspan=\"{}\" class=\"words note\">{}</td></tr>\n", kNumberColumns + 1,

@@ -53,18 +53,9 @@ std::string case_items(const View& one) {
   return items;
 }
 
-/// "3 VALID, 2 INVALID": of the cases that ran.
 std::string validity_text(const View& record) {
-  int64_t valid = 0, invalid = 0;
-  for (const View& one : record.at("cases").items()) {
-    if (one.at("status").text() != "ok") continue;
-    ++(one.at("validity").at("verdict").text() == "VALID" ? valid : invalid);
-  }
-  if (valid + invalid == 0) return "Nothing was measured.";
-  std::string text = "Measurements: ";
-  if (valid > 0) text += fmt::format("{} VALID", valid);
-  if (invalid > 0) text += fmt::format("{}{} INVALID", valid > 0 ? ", " : "", invalid);
-  return text + ".";
+  const std::string counts = validity_tally(record);
+  return counts.empty() ? "Nothing was measured." : "Measurements: " + counts + ".";
 }
 
 }  // namespace
