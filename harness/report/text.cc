@@ -1,5 +1,8 @@
 #include "harness/report/text.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -151,6 +154,10 @@ int common_width(std::string_view a, std::string_view b) {
     at += c.bytes;
   }
   return width;
+}
+
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+  return fmt::format("{}", fmt::join(parts, between));
 }
 
 std::string left(std::string_view utf8, int width) {

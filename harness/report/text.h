@@ -26,6 +26,9 @@ std::string cut_front(std::string_view utf8, int from);
 /// Columns of the longest beginning that both have, whole characters only.
 int common_width(std::string_view a, std::string_view b);
 
+/// "a, b": the parts with `between` between them.
+std::string joined(const std::vector<std::string>& parts, const char* between);
+
 /// Padded with blanks on the right, or on the left; longer ones stay as they are.
 std::string left(std::string_view utf8, int width);
 std::string right(std::string_view utf8, int width);

@@ -1,6 +1,5 @@
 // Is the cache right beyond the cases' own tokens? A line per verification of a run.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>
@@ -59,7 +58,7 @@ std::string validity_tally(const View& record) {
   std::vector<std::string> counts;
   if (valid > 0) counts.push_back(fmt::format("{} VALID", valid));
   if (invalid > 0) counts.push_back(fmt::format("{} INVALID", invalid));
-  return fmt::format("{}", fmt::join(counts, ", "));
+  return joined(counts, ", ");
 }
 
 std::string verification_name(const View& one, const std::vector<View>& all) {

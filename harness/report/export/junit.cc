@@ -1,7 +1,6 @@
 #include "harness/report/export/junit.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "harness/report/export/escape.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
+#include "harness/report/text.h"
 #include "harness/report/words.h"
 
 namespace kvproof {
@@ -156,10 +156,6 @@ void add_figures(Properties& properties, const View& one) {
 }
 
 // --- outcomes
-
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  return fmt::format("{}", fmt::join(parts, between));
-}
 
 std::string lines_of(const View& texts) {
   std::vector<std::string> lines;

@@ -1,7 +1,6 @@
 #include "harness/report/export/markdown.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -18,10 +17,6 @@
 
 namespace kvproof {
 namespace {
-
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  return fmt::format("{}", fmt::join(parts, between));
-}
 
 bool ran(const View& one) { return one.at("status").text() == "ok"; }
 
