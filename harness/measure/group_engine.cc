@@ -122,6 +122,10 @@ class ForeignGroup final : public GroupEngine {
 
 }  // namespace
 
+Subject& subject_of(GroupEngine& engine, const Case& cell) {
+  return engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+}
+
 std::unique_ptr<GroupEngine> open_group_engine(const CheckpointSpec& spec, const CheckpointSession& session,
                                                const RunSpec& run, const ModelHook& on_model) {
   if (spec.subject) return std::make_unique<ForeignGroup>(spec, session, run);

@@ -30,6 +30,9 @@ class GroupEngine {
   virtual bool has_tools() const = 0;
 };
 
+/// What a case is timed on.
+Subject& subject_of(GroupEngine& engine, const Case& cell);
+
 /// Seams for tests, see RunHooks.
 using ModelHook = std::function<void(Model&)>;
 

@@ -73,8 +73,9 @@ class GroupRun {
   }
 
  private:
-  const CheckpointSpec& spec_of(const Case& cell) const { return run_.config.config.checkpoints[cell.checkpoint]; }
-  const CheckpointSpec& spec() const { return spec_of(run_.config.cases[group_.cases.front()]); }
+  const CheckpointSpec& spec() const {
+    return run_.config.config.checkpoints[run_.config.cases[group_.cases.front()].checkpoint];
+  }
 
   std::unique_ptr<GroupEngine> open_engine() const {
     if (run_.hooks.open_engine) return run_.hooks.open_engine(session_, group_.run);
@@ -84,10 +85,6 @@ class GroupRun {
   Probe& probe() {
     if (run_.hooks.probe) return *run_.hooks.probe;
     return spec().subject ? static_cast<Probe&>(elsewhere_) : machine_;
-  }
-
-  Subject& subject_of(GroupEngine& engine, const Case& cell) const {
-    return engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
   }
 
   void measure_all(std::vector<Measured>& measured) {
@@ -115,11 +112,8 @@ class GroupRun {
   }
 
   void measure_peaks_beside() {
-    const auto wants = [&](std::size_t index) { return run_.config.cases[index].run.peaks; };
     const SubjectInfo info = engine_->subject(LogitsAt::all).info();
-    if (!engine_->knows_costs() || std::none_of(group_.cases.begin(), group_.cases.end(), wants) ||
-        !why_no_peaks(info).empty())
-      return;
+    if (!measures_peaks(run_.config, group_, *engine_, info)) return;
     run_.teller.tell(group_.cases.front(), std::min(run_.teller.begun() + 1, run_.config.cases.size()), "peaks");
     const ElementBytes bytes = element_bytes(*session_.checkpoint, info.dtype);
     run_.peaks.measure(peak_request(run_.machine, run_.free_memory, info, engine_->config(), bytes));
@@ -177,14 +171,13 @@ class GroupRun {
     run_.teller.tell(measured.front().index, measured.front().number, "fresh engine");
     std::unique_ptr<GroupEngine> fresh;
     for (Measured& m : measured) {
-      Subject* subject = nullptr;
       try {
         if (!fresh) {
           check_memory();
           fresh = open_engine();
         }
-        subject = &subject_of(*fresh, run_.config.cases[m.index]);
-        const auto faults = fresh_engine_faults(*subject, m.request, m.measurement, probe());
+        Subject& subject = subject_of(*fresh, run_.config.cases[m.index]);
+        const auto faults = fresh_engine_faults(subject, m.request, m.measurement, probe());
         m.measurement.invalid.insert(m.measurement.invalid.end(), faults.begin(), faults.end());
         m.once.equals_fresh = Fact<bool>::known(faults.empty());
       } catch (...) {
@@ -248,12 +241,11 @@ class GroupRun {
     };
     const VerifyReport report = kvproof::verify(engine_->target(), options);
     if (report.vectors && report.vectors->tally.failures == 0) run_.vectors_passed = true;
-    const CheckpointSpec& spec = spec_of(run_.config.cases[measured.front().index]);
     const auto& first = report.divergence();
     std::string again;
     if (report.verdict == VerifyVerdict::fail)
-      again = verify_command(spec, session_, group_.run, report.subject.dtype, first ? first->scenario : "");
-    judged_.verification = verification_json(spec.name, report, again);
+      again = verify_command(spec(), session_, group_.run, report.subject.dtype, first ? first->scenario : "");
+    judged_.verification = verification_json(spec().name, report, again);
     (*judged_.verification)["pin"] = group_.run.pin;
     const bool latent_only = report.latent_divergence && !report.first_divergence &&
                              std::find(report.wrong.begin(), report.wrong.end(), "model") == report.wrong.end();
@@ -300,7 +292,7 @@ class GroupRun {
     m.once.detokenize_ns = detokenize_ns(m);
     const GptConfig* costs = engine_->knows_costs() ? &engine_->config() : nullptr;
     const ElementBytes bytes = costs ? element_bytes(*session_.checkpoint, info.dtype) : ElementBytes{};
-    Json json = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, session_.tokenizer_or_null(), info,
+    Json json = case_json({cell, spec().name, m.prompt, m.request, costs, session_.tokenizer_or_null(), info,
                            m.measurement, agreement, verification, bytes, m.use ? &*m.use : nullptr, m.once});
     if (verification.latent_only) warn(cell.id, {latent_warning(verification.explanation)});
     if (verification.is(VerifyVerdict::inconclusive))

@@ -158,13 +158,6 @@ namespace {
 
 double seconds_since(int64_t before, Probe& probe) { return 1e-9 * static_cast<double>(probe.now_ns() - before); }
 
-bool measures_peaks(const LoadedConfig& config, const CaseGroup& group, const GroupEngine& engine,
-                    const SubjectInfo& info) {
-  const auto wants = [&](std::size_t index) { return config.cases[index].run.peaks; };
-  const bool any = std::any_of(group.cases.begin(), group.cases.end(), wants);
-  return any && engine.knows_costs() && why_no_peaks(info).empty();
-}
-
 /// Each measurement of peaks takes fresh memory, for reading out of cache. A virtual machine that gives unused memory back
 /// to its host waits long for it: 0.2 s a GiB where it was in use a moment ago, 2.5 s where not, on the same machine.
 double fresh_memory_s(Probe& probe) {

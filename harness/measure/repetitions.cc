@@ -200,9 +200,9 @@ CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& r
   clock.first_call(Path::engine);
   if (!go_on(m, listener, "first call", 1, 2)) return std::move(m);
   clock.first_call(Path::naive);
-  const EarlierRounds earlier = log ? log->begin(m) : EarlierRounds{};
+  EarlierRounds earlier = log ? log->begin(m) : EarlierRounds{};
   measure_rounds(clock, policy, probe, listener, log, earlier);
-  clock.take(earlier);
+  clock.take(std::move(earlier));
   return std::move(m);
 }
 

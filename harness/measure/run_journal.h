@@ -84,6 +84,7 @@ class RunJournal {
   /// subject  that the case runs on; rounds of an earlier process must have run on the same
   std::unique_ptr<CaseLog> log_of(const std::string& case_id, const SubjectInfo& subject);
 
+  /// What earlier processes measured, in order: for RunPeaks::take.
   const Json& peaks() const { return peaks_; }
   void add_peaks(const Json& peaks);
 

@@ -61,6 +61,13 @@ std::string why_no_peaks(const SubjectInfo& info) {
   return has_peaks(info.dtype) ? "" : "there are no peaks of " + info.dtype;
 }
 
+bool measures_peaks(const LoadedConfig& config, const CaseGroup& group, const GroupEngine& engine,
+                    const SubjectInfo& info) {
+  const auto wants = [&](std::size_t index) { return config.cases[index].run.peaks; };
+  const bool any = std::any_of(group.cases.begin(), group.cases.end(), wants);
+  return any && engine.knows_costs() && why_no_peaks(info).empty();
+}
+
 void RunPeaks::measure(const PeakRequest& request) {
   if (fresh_ && same(newest_, request)) return;
   try {

@@ -7,6 +7,8 @@
 
 #include "engine/model/gpt_config.h"
 #include "harness/machine/peaks/measure_peaks.h"
+#include "harness/measure/group_engine.h"
+#include "harness/measure/grouping.h"
 #include "harness/measure/utilization.h"
 #include "harness/record/view.h"
 #include "harness/subject/subject.h"
@@ -23,6 +25,11 @@ PeakRequest peak_request(const MachineFacts& facts, const Fact<int64_t>& free_me
 
 /// Why a subject has no peaks: it runs on no CPU, with no known number of threads, in a dtype without peaks. Empty: it has.
 std::string why_no_peaks(const SubjectInfo& info);
+
+/// Whether a group's cases are held against peaks: one of them asks for it, and there are some of its engine.
+/// info  of the engine's subject
+bool measures_peaks(const LoadedConfig& config, const CaseGroup& group, const GroupEngine& engine,
+                    const SubjectInfo& info);
 
 class RunPeaks {
  public:

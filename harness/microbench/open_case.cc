@@ -74,7 +74,7 @@ CallWork work_of(const ClockedCall& call) {
 }
 
 OpenCase::OpenCase(const LoadedConfig& config, const Case& cell, const CheckpointSession& session, GroupEngine& engine)
-    : subject_(engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all)),
+    : subject_(subject_of(engine, cell)),
       probe_(config.config.checkpoints[cell.checkpoint].subject ? static_cast<Probe&>(elsewhere_) : here_) {
   const Tokenizer* tokenizer = session.tokenizer_or_null();
   const Prompt prompt = resolve_prompt(config.config.prompts[cell.prompt], tokenizer, subject_.info().vocab_size);
