@@ -21,7 +21,6 @@ fs::path journal_beside(const fs::path& record) {
 void make_way(const fs::path& journal) {
   switch (RunJournal::kind_of(journal)) {
     case RunJournal::Kind::none:
-      return;
     case RunJournal::Kind::finished:
       fs::remove(journal);
       return;

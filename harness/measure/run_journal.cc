@@ -147,7 +147,8 @@ RunJournal RunJournal::resume(const std::filesystem::path& file) {
 }
 
 RunJournal::Kind RunJournal::kind_of(const std::filesystem::path& file) {
-  if (std::error_code error; !std::filesystem::exists(file, error)) return Kind::none;
+  std::error_code error;
+  if (!std::filesystem::exists(file, error) || (std::filesystem::file_size(file, error) == 0 && !error)) return Kind::none;
   try {
     const std::vector<Json> lines = Journal::read(file);
     if (lines.empty() || !is_journal(lines.front())) return Kind::other;

@@ -49,7 +49,7 @@ class RunJournal {
   /// throws RecordError: no such file, not a run's journal, its run is finished and its record there
   static RunJournal resume(const std::filesystem::path& file);
 
-  /// none: no such file; other: not a run's journal.
+  /// none: no such file, or an empty one, of a run that was killed before its first line; other: not a run's journal.
   enum class Kind { none, unfinished, finished, other };
   static Kind kind_of(const std::filesystem::path& file);
 
