@@ -10,7 +10,7 @@ namespace kvproof::compare {
 namespace {
 
 constexpr std::size_t kLeast = kLeastPoints;
-constexpr double kFirstLook = 0.05;  // p of a cut that may be kept: stretches on both sides of others hide a step
+constexpr double kFirstLook = 0.05;  // p of a cut that may be kept: among three levels each hides the others
 constexpr double kSameMean = 1e-12;  // of logarithms: rounding, not time
 
 std::vector<double> logarithms(std::span<const double> values, const char* function) {
