@@ -7,6 +7,8 @@
 namespace kvproof {
 namespace {
 
+constexpr std::size_t kFewestSteps = 32;
+
 std::optional<Growth> growth_of(const StepCurve& curve) {
   const auto line = line_through(curve);
   if (!line) return std::nullopt;
@@ -50,13 +52,37 @@ std::optional<double> of_ceiling(const View& one_case) {
   return ratio.at("ratio").number() / *ceiling;
 }
 
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json figures_of_path(const std::optional<Growth>& growth, bool curve) {
+  if (!growth || !curve)
+    return {{"step_ns_at_zero", nullptr}, {"step_ns_per_token", nullptr}, {"growth_exponent", nullptr}};
+  return {{"step_ns_at_zero", growth->line.intercept},
+          {"step_ns_per_token", growth->line.slope},
+          {"growth_exponent", or_null(growth->exponent)}};
+}
+
 }  // namespace
+
+bool Crossover::has_curve() const { return std::min(naive_steps.size(), engine_steps.size()) >= kFewestSteps; }
 
 Crossover crossover(const View& one_case) {
   StepCurve naive = step_curve(one_case, "naive"), engine = step_curve(one_case, "engine");
   const auto break_even = break_even_of(one_case, naive, engine);
   const auto naive_growth = growth_of(naive), engine_growth = growth_of(engine);
-  return {std::move(naive), std::move(engine), naive_growth, engine_growth, break_even, of_ceiling(one_case)};
+  const bool withheld = !one_case.at("speedup").at("withheld").is_null();
+  return {std::move(naive), std::move(engine), naive_growth, engine_growth, break_even, of_ceiling(one_case), withheld};
+}
+
+Json figures_of(const Crossover& crossover) {
+  const bool curve = crossover.has_curve();
+  return {{"naive", figures_of_path(crossover.naive, curve)},
+          {"engine", figures_of_path(crossover.engine, curve)},
+          {"break_even_tokens", crossover.withheld ? Json(nullptr) : or_null(crossover.break_even)},
+          {"of_ceiling", or_null(crossover.of_ceiling)}};
 }
 
 }  // namespace kvproof

@@ -23,9 +23,19 @@ struct Crossover {
   std::optional<int64_t> break_even;
   /// Speed-up of the whole run over the FLOPs' ratio: 1 where time follows arithmetic. Absent: withheld, or no FLOPs known.
   std::optional<double> of_ceiling;
+  bool withheld = false;  // the case's speed-up is, so nobody should be told a break-even either
+
+  /// Whether both paths took the 32 steps that make a curve; what fewer grow like is noise, and no report shows it.
+  bool has_curve() const;
 };
 
 /// Of medians over repetitions. throws RecordError: a damaged record
 Crossover crossover(const View& one_case);
+
+/// What a report may show of it, as numbers with their units, none of them rounded:
+///   naive, engine      each {step_ns_at_zero, step_ns_per_token (the line), growth_exponent}: null without a curve
+///   break_even_tokens  generated tokens; null where there is none, or the speed-up is withheld
+///   of_ceiling         null where absent
+Json figures_of(const Crossover& crossover);
 
 }  // namespace kvproof

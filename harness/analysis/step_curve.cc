@@ -10,6 +10,13 @@ double median_of(std::span<const double> values) { return *median(values); }
 
 }  // namespace
 
+int64_t depth_of(const View& one_case) {
+  const View shape = one_case.at("shape");
+  return shape.has("depth") ? shape.at("depth").integer() : 0;
+}
+
+int64_t tokens_before(const View& one_case) { return depth_of(one_case) + one_case.at("shape").at("P").integer(); }
+
 StepCurve step_curve(const View& one_case, const std::string& path) {
   std::vector<std::vector<double>> samples;
   for (const View& sample : one_case.at("paths").at(path).at("samples").items()) {
@@ -18,15 +25,13 @@ StepCurve step_curve(const View& one_case, const std::string& path) {
   }
   StepCurve curve;
   if (samples.empty()) return curve;
-  const View shape = one_case.at("shape");  // records of before prompts had a depth have none
-  const int64_t kept = shape.has("depth") ? shape.at("depth").integer() : 0;
-  const auto prompt = static_cast<double>(kept + shape.at("P").integer());
+  const auto before = static_cast<double>(tokens_before(one_case));
   const auto shorter = [](const auto& a, const auto& b) { return a.size() < b.size(); };
   const std::size_t steps = std::min_element(samples.begin(), samples.end(), shorter)->size();
   for (std::size_t i = 0; i < steps; ++i) {
     std::vector<double> times;
     for (const auto& sample : samples) times.push_back(sample[i]);
-    curve.depth.push_back(prompt + static_cast<double>(i));
+    curve.depth.push_back(before + static_cast<double>(i));
     curve.ns.push_back(median_of(times));
   }
   return curve;

@@ -13,6 +13,12 @@
 
 namespace kvproof {
 
+/// Tokens before the prompt that were in the engine's cache when the clock started. Older records have none: 0.
+int64_t depth_of(const View& one_case);
+
+/// Tokens before the first generated one: these, and the prompt's.
+int64_t tokens_before(const View& one_case);
+
 /// One path's decode steps, ascending in depth.
 struct StepCurve {
   std::vector<double> depth;  // tokens of the row before the one that the step computes

@@ -1,9 +1,6 @@
 #include "harness/cli/config_flags.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
+#include "harness/duration.h"
 
 namespace kvproof::cli {
 
@@ -16,12 +13,15 @@ LoadedConfig read_config_flags(const Arguments& arguments) {
   return load_config(arguments.required("CONFIG", "the YAML file of what to run"), arguments.texts("--set"));
 }
 
-std::string duration_text(double seconds) {
-  constexpr int64_t kMinute = 60, kHour = 3600;
-  const auto whole = static_cast<int64_t>(std::llround(std::max(0.0, seconds)));
-  if (whole >= kHour) return fmt::format("{} h {} min", whole / kHour, whole % kHour / kMinute);
-  if (whole >= kMinute) return fmt::format("{} min {} s", whole / kMinute, whole % kMinute);
-  return fmt::format("{} s", whole);
+void add_max_time(CLI::App& app) {
+  add_value(app, "--max-time", "TIME",
+            "Where repetitions are auto, take as many as are estimated to fit: 90s, 5min, 1h, 300 (seconds)");
+}
+
+std::optional<double> read_max_time(const Arguments& arguments) {
+  const auto text = arguments.text("--max-time");
+  if (!text) return std::nullopt;
+  return parse_duration(*text, "--max-time");
 }
 
 }  // namespace kvproof::cli

@@ -1,7 +1,7 @@
-// What run and plan have in common: a config and its overrides, and how long things take in words.
+// What run and plan have in common: a config, its overrides, and how long it may take.
 #pragma once
 
-#include <string>
+#include <optional>
 
 #include "harness/cli/command.h"
 #include "harness/config/config.h"
@@ -15,7 +15,9 @@ void add_config_flags(CLI::App& app);
 /// throws ArgumentError, ConfigError
 LoadedConfig read_config_flags(const Arguments& arguments);
 
-/// "3 s", "2 min 10 s", "1 h 5 min".
-std::string duration_text(double seconds);
+/// Declares --max-time.
+void add_max_time(CLI::App& app);
+/// Seconds; absent: not given. throws ArgumentError
+std::optional<double> read_max_time(const Arguments& arguments);
 
 }  // namespace kvproof::cli

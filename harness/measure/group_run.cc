@@ -51,22 +51,13 @@ class GroupRun {
 
   JudgedGroup run() {
     std::vector<Measured> measured;
-    measure_peaks_beside();
-    for (const std::size_t index : group_.cases) {
-      run_.teller.begin_case();
-      try {
-        measured.push_back(measure(index));
-      } catch (const Interrupted&) {
-        throw;
-      } catch (...) {
-        fail(index);
-      }
+    try {
+      measure_all(measured);
+      judge(measured);
+    } catch (const Interrupted&) {
+      judged_.interrupted = true;
+      for (Measured& m : measured) keep_unjudged(m);
     }
-    run_.peaks.cases_ran();
-    if (!measured.empty()) measure_peaks_beside();
-    compare_with_fresh(measured);
-    for (Measured& m : measured) hold_against_peaks(m);
-    judge(measured);
     return std::move(judged_);
   }
 
@@ -86,6 +77,28 @@ class GroupRun {
 
   Subject& subject_of(GroupEngine& engine, const Case& cell) const {
     return engine.subject(cell.naive.logits == "last" ? LogitsAt::last : LogitsAt::all);
+  }
+
+  void measure_all(std::vector<Measured>& measured) {
+    measure_peaks_beside();
+    for (const std::size_t index : group_.cases) {
+      run_.teller.begin_case();
+      try {
+        Measured m = measure(index);
+        const CaseMeasurement& found = m.measurement;
+        const bool interrupted = found.interrupted, any = !found.naive.samples.empty();
+        if (any) measured.push_back(std::move(m));
+        if (interrupted) throw Interrupted();
+      } catch (const Interrupted&) {
+        throw;
+      } catch (...) {
+        fail(index);
+      }
+    }
+    run_.peaks.cases_ran();
+    if (!measured.empty()) measure_peaks_beside();
+    compare_with_fresh(measured);
+    for (Measured& m : measured) hold_against_peaks(m);
   }
 
   void measure_peaks_beside() {
@@ -134,7 +147,7 @@ class GroupRun {
     m.measurement = measure_repetitions(
         *m.subject, m.request, policy, probe(),
         [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
-          run_.teller.tell(index, run_.teller.begun(), stage, done, total, left);
+          return run_.teller.show(index, run_.teller.begun(), stage, done, total, left);
         },
         log.get());
     m.seconds = 1e-9 * static_cast<double>(probe().now_ns() - begin);
@@ -229,26 +242,37 @@ class GroupRun {
         *m.subject, reference);
   }
 
+  Agreement unjudged(const Measured& m, const std::string& why) const {
+    const CaseMeasurement& measurement = m.measurement;
+    Agreement agreement = AgreementJudge({m.request.sampler, m.subject->info().dtype}, measurement.naive.streams,
+                                         measurement.engine.streams)
+                              .verdict(why);
+    agreement.replayed_forced_tokens = measurement.replayed_forced_tokens;
+    return agreement;
+  }
+
   /// returns the case's entry of the record
   Json finish(Measured& m, const CaseVerification& verification) {
+    run_.teller.tell(m.index, m.number, "agreement");
+    return entry_of(m, verification,
+                    verifies(m) ? agreement_of(engine_->reference(), m) : unjudged(m, "run.verify is off"));
+  }
+
+  /// What there is of a case when the run ends before it was judged.
+  void keep_unjudged(Measured& m) {
+    if (!place_of(m.index).is_null()) return;
+    if (!m.use) hold_against_peaks(m);
+    place_of(m.index) = entry_of(m, {}, unjudged(m, "the run was interrupted"));
+  }
+
+  Json entry_of(Measured& m, const CaseVerification& verification, const Agreement& agreement) {
     const Case& cell = run_.config.cases[m.index];
     const SubjectInfo info = m.subject->info();
-    const Tokenizer* tokenizer = session_.tokenizer_or_null();
-    run_.teller.tell(m.index, m.number, "agreement");
-    Agreement agreement;
-    if (verifies(m)) {
-      agreement = agreement_of(engine_->reference(), m);
-    } else {
-      agreement =
-          AgreementJudge({m.request.sampler, info.dtype}, m.measurement.naive.streams, m.measurement.engine.streams)
-              .verdict();
-      agreement.replayed_forced_tokens = m.measurement.replayed_forced_tokens;
-    }
     m.once.detokenize_ns = detokenize_ns(m);
     const GptConfig* costs = engine_->knows_costs() ? &engine_->config() : nullptr;
     const ElementBytes bytes = costs ? element_bytes(*session_.checkpoint, info.dtype) : ElementBytes{};
-    Json json = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, tokenizer, info, m.measurement,
-                           agreement, verification, bytes, m.use ? &*m.use : nullptr, m.once});
+    Json json = case_json({cell, spec_of(cell).name, m.prompt, m.request, costs, session_.tokenizer_or_null(), info,
+                           m.measurement, agreement, verification, bytes, m.use ? &*m.use : nullptr, m.once});
     if (verification.latent_only) warn(cell.id, {latent_warning(verification.explanation)});
     if (verification.is(VerifyVerdict::inconclusive))
       warn(cell.id, {inconclusive_warning(verification.explanation)});

@@ -31,7 +31,8 @@ Json failed_case(const LoadedConfig& config, std::size_t index, ExitCode& code);
 ///
 /// session  of the group's checkpoint
 /// returns  the cases in the group's order; verification.index in them is to be set by who puts groups together
-/// throws   Interrupted; what opening the group's engine throws
+///          of cases that were measured, if only in part, when the run was interrupted, what there is
+/// throws   what opening the group's engine throws
 JudgedGroup run_group(RunContext& run, const CheckpointSession& session, const CaseGroup& group);
 
 }  // namespace kvproof

@@ -123,16 +123,23 @@ double rolling_median(const std::vector<Sample>& rounds, std::size_t end) {
   return *median(window);
 }
 
+/// Tells the listener, if there is one. returns false where it ends the measurement
+bool go_on(CaseMeasurement& m, const RepetitionListener& listener, const std::string& stage, int64_t done, int64_t total,
+           std::optional<double> seconds_left = {}) {
+  if (listener && !listener(stage, done, total, seconds_left)) m.interrupted = true;
+  return !m.interrupted;
+}
+
 /// Rounds until both paths are steady. returns whether they became so
 bool warm_up(CaseClock& clock, const RepetitionPolicy& policy, Probe& probe, const RepetitionListener& listener) {
   const int64_t start = probe.now_ns();
-  const CaseMeasurement& m = clock.measurement();
+  CaseMeasurement& m = clock.measurement();
   for (int64_t round = 0; round < policy.warmup_most; ++round) {
     if (round >= policy.warmup_rounds) {
       if (is_steady(m.naive.warmup, policy.steady) && is_steady(m.engine.warmup, policy.steady)) return true;
       if (probe.now_ns() - start >= policy.warmup_ns) return false;
     }
-    if (listener) listener("warm-up", round, policy.warmup_most, std::nullopt);
+    if (!go_on(m, listener, "warm-up", round, policy.warmup_most)) return false;
     clock.round(round, &PathMeasurement::warmup);
   }
   return is_steady(m.naive.warmup, policy.steady) && is_steady(m.engine.warmup, policy.steady);
@@ -164,16 +171,16 @@ void measure_rounds(CaseClock& clock, const RepetitionPolicy& policy, Probe& pro
   const auto done = static_cast<int64_t>(earlier.naive.size());
   m.steady = earlier.steady;
   if (earlier.repetitions == 0 || done < earlier.repetitions) m.steady &= warm_up(clock, policy, probe, listener);
+  if (m.interrupted) return;
   const int64_t repetitions = earlier.repetitions > 0 ? earlier.repetitions : choose_repetitions(m, policy);
   if (log && earlier.repetitions == 0) log->decided(m, repetitions);
   const int64_t start = probe.now_ns();
   for (int64_t repetition = done; repetition < repetitions; ++repetition) {
-    if (listener) {
-      const double spent = 1e-9 * static_cast<double>(probe.now_ns() - start);
-      const auto left = static_cast<double>(repetitions - repetition);
-      listener("repetition", repetition, repetitions,
-               repetition == done ? std::nullopt : std::optional(spent / static_cast<double>(repetition - done) * left));
-    }
+    const double spent = 1e-9 * static_cast<double>(probe.now_ns() - start);
+    const auto left = static_cast<double>(repetitions - repetition);
+    const std::optional<double> seconds_left =
+        repetition == done ? std::nullopt : std::optional(spent / static_cast<double>(repetition - done) * left);
+    if (!go_on(m, listener, "repetition", repetition, repetitions, seconds_left)) return;
     clock.round(repetition, &PathMeasurement::samples);
     if (log) log->round(m.naive.samples.back(), m.engine.samples.back());
   }
@@ -185,9 +192,9 @@ CaseMeasurement measure_repetitions(Subject& subject, const GenerationRequest& r
                                     Probe& probe, const RepetitionListener& listener, CaseLog* log) {
   CaseClock clock(subject, request, probe);
   CaseMeasurement& m = clock.measurement();
-  if (listener) listener("first call", 0, 2, std::nullopt);
+  if (!go_on(m, listener, "first call", 0, 2)) return std::move(m);
   clock.first_call(Path::engine);
-  if (listener) listener("first call", 1, 2, std::nullopt);
+  if (!go_on(m, listener, "first call", 1, 2)) return std::move(m);
   clock.first_call(Path::naive);
   const EarlierRounds earlier = log ? log->begin(m) : EarlierRounds{};
   measure_rounds(clock, policy, probe, listener, log, earlier);

@@ -37,13 +37,14 @@ struct CaseMeasurement {
   PathMeasurement naive, engine;
   bool steady = true;                  // the warm-up ended because times had settled
   int64_t replayed_forced_tokens = 0;  // the engine's tools forced them, the naive path was given them
+  bool interrupted = false;            // the listener ended it; there may be no samples, or fewer than were decided on
   std::vector<std::string> invalid;    // why the numbers mean nothing; empty: they are good
 };
 
 /// Called before each generation: what runs ("warm-up", "repetition"), how many of how many are done, seconds to go in
-/// this case (absent before a round was timed).
+/// this case (absent before a round was timed). returns whether to go on.
 using RepetitionListener =
-    std::function<void(const std::string& stage, int64_t done, int64_t total, std::optional<double> seconds_left)>;
+    std::function<bool(const std::string& stage, int64_t done, int64_t total, std::optional<double> seconds_left)>;
 
 /// Measures one request on both paths.
 ///

@@ -10,6 +10,7 @@
 #include "harness/measure/group_run.h"
 #include "harness/measure/run_journal.h"
 #include "harness/measure/run_peaks.h"
+#include "harness/measure/time_limit.h"
 #include "harness/measure/warnings.h"
 #include "harness/shell_word.h"
 
@@ -57,6 +58,7 @@ class ConfigRun {
   }
   std::vector<std::string> warnings() const {
     std::vector<std::string> all = checkpoint_warnings_;
+    all.insert(all.end(), context_.peaks.slowdowns().begin(), context_.peaks.slowdowns().end());
     for (const std::string& line : case_warnings_.lines()) all.push_back(line);
     return all;
   }
@@ -109,10 +111,12 @@ class ConfigRun {
     JudgedGroup judged;
     try {
       judged = run_group(context_, session, group);
-    } catch (const Interrupted&) {
-      throw;
     } catch (...) {
       return fail_all(group);
+    }
+    if (judged.interrupted) {
+      accept(group, judged);
+      throw Interrupted();
     }
     if (life_.journal) life_.journal->add_judged(judged);
     accept(group, judged);
@@ -128,6 +132,7 @@ class ConfigRun {
     if (judged.verification) verifications_.push_back(*judged.verification);
     for (std::size_t i = 0; i < group.cases.size(); ++i) {
       Json& one = cases_[group.cases[i]] = judged.cases[i];
+      if (one.is_null()) continue;  // interrupted before it had a round
       if (one.contains("verification") && !one["verification"]["index"].is_null())
         one["verification"]["index"] = verifications_.size() - 1;
     }
@@ -147,7 +152,7 @@ class ConfigRun {
   }
 
   Json interrupted_case(std::size_t index) const {
-    std::string message = "the run was interrupted before this case was judged";
+    std::string message = "the run was interrupted before this case had a round";
     if (life_.journal) message += "; kvproof run --resume " + shell_quoted(life_.journal->file().string()) + " goes on with it";
     const Json error = {{"kind", "interrupted"}, {"message", message}, {"place", ""}, {"exit_code", static_cast<int>(ExitCode::interrupted)}};
     return failed_case_json(config_.cases[index], config_.config.checkpoints[config_.cases[index].checkpoint].name, error);
@@ -169,25 +174,31 @@ class ConfigRun {
 RunOutcome run_config(const LoadedConfig& config, const std::vector<std::string>& command, Progress* progress,
                       const RunHooks& hooks, const RunLife& life) {
   const MachineFacts facts = hooks.machine ? *hooks.machine : machine_facts();
-  const LoadSnapshot before = load_snapshot();
+  const auto load = hooks.load ? hooks.load : load_snapshot;
+  const LoadSnapshot before = load();
+  const int64_t begin = now_ns();
   const RunJournal* journal = life.journal;
   Json record = {{"schema", record_schema()}, {"kvproof", build_json()}};
   if (journal) life.journal->open_session(config, record["kvproof"], facts, machine_json(facts, before, before));
   record["started"] = journal ? journal->started() : utc_now();
   ConfigRun run(config, facts, progress, hooks, life);
   run.run();
+  const LoadSnapshot after = load();
   record["finished"] = utc_now();
   record["command"] = journal ? journal->command() : command;
   record["config"] = {
       {"file", config.config.file.string()}, {"hash", config.hash}, {"resolved", Json::parse(config.resolved_json)}};
-  record["machine"] = machine_json(facts, before, load_snapshot());
+  record["machine"] = machine_json(facts, before, after);
   if (journal) record["machine"]["load_before"] = journal->first_machine().at("load_before");
   record["machine"]["peaks"] = run.peaks();
   record["checkpoints"] = run.checkpoints();
   record["cases"] = run.cases();
   record["verifications"] = run.verifications();
   record["warnings"] = environment_warnings(build_info(), kAsserts, facts, before);
+  const double seconds = 1e-9 * static_cast<double>(now_ns() - begin);
+  for (const std::string& warning : disturbance_warnings(facts, before, after, seconds)) record["warnings"].push_back(warning);
   for (const std::string& warning : run.warnings()) record["warnings"].push_back(warning);
+  record_time_limit(config, record);
   record["partial"] = run.partial();
   record["sessions"] = journal ? Json(journal->sessions()) : Json::array({record["started"]});
   record["exit_code"] = static_cast<int>(run.code());

@@ -49,8 +49,8 @@ class RunJournal;
 struct RunLife {
   /// Where to write down what was measured and judged, and what an earlier process did. Null: nowhere.
   RunJournal* journal = nullptr;
-  /// Asked between generations. Once true, the run ends with what there is: `partial` is true in its record, and the
-  /// cases that were not judged failed with an error that says how to go on.
+  /// Asked between generations. Once true, the run ends with what there is: `partial` is true in its record, cases that
+  /// have whole rounds are in it, and the others failed with an error that says how to go on.
   std::function<bool()> interrupted = {};
 };
 

@@ -4,6 +4,7 @@
 
 #include "harness/measure/repetitions.h"
 #include "harness/measure/sample_json.h"
+#include "harness/measure/time_limit.h"
 
 namespace kvproof {
 namespace {
@@ -117,7 +118,8 @@ RunJournal RunJournal::begin(const std::filesystem::path& file, const std::strin
                  {"started", started},
                  {"command", command},
                  {"config", {{"file", std::filesystem::absolute(config.config.file).string()}, {"sets", sets}, {"hash", config.hash}}},
-                 {"record", std::filesystem::absolute(record).string()}};
+                 {"record", std::filesystem::absolute(record).string()},
+                 {"max_time", config.time_limit ? time_limit_json(*config.time_limit) : Json(nullptr)}};
   run.journal_.append(run.header_);
   return run;
 }
@@ -199,6 +201,12 @@ std::vector<std::string> RunJournal::sets() const { return texts(View(header_).a
 std::vector<std::string> RunJournal::command() const { return texts(View(header_).at("command")); }
 std::filesystem::path RunJournal::record() const { return View(header_).at("record").text(); }
 std::string RunJournal::started() const { return View(header_).at("started").text(); }
+
+std::optional<TimeLimit> RunJournal::time_limit() const {
+  const View header(header_);
+  if (!header.has("max_time") || header.at("max_time").is_null()) return std::nullopt;
+  return time_limit_from(header.at("max_time"));
+}
 
 void RunJournal::open_session(const LoadedConfig& config, const Json& program, const MachineFacts& machine,
                               const Json& machine_record) {

@@ -25,6 +25,7 @@ struct JudgedGroup {
   std::optional<Json> verification;                            // of the record; absent: none ran
   std::vector<std::pair<std::string, std::string>> warnings;  // case, text
   ExitCode code = ExitCode::ok;
+  bool interrupted = false;  // then cases that had no whole round are null, and the others may not be judged; never in a journal
 };
 
 /// What was found out about a checkpoint.
@@ -35,7 +36,7 @@ struct OpenedCheckpoint {
 
 class RunJournal {
  public:
-  /// For a run that begins.
+  /// For a run that begins; keeps the config's time_limit.
   /// file      must not be there
   /// started   as utc_now says it
   /// sets      of --set, as given
@@ -58,6 +59,8 @@ class RunJournal {
   std::vector<std::string> command() const;
   std::filesystem::path record() const;
   std::string started() const;
+  /// What --max-time chose when the run began; absent: it was not given.
+  std::optional<TimeLimit> time_limit() const;
   bool resumed() const { return resumed_; }
 
   /// Begins a process's part: writes down on what machine, with what program; when resumed it must be the first one's.

@@ -9,8 +9,13 @@ RunTeller::RunTeller(const LoadedConfig& config, Progress* progress, const RunLi
 
 void RunTeller::tell(std::size_t index, std::size_t number, const std::string& stage, int64_t done, int64_t total,
                      std::optional<double> case_left) {
-  if (life_.interrupted && life_.interrupted()) throw Interrupted();
-  if (!progress_) return;
+  if (!show(index, number, stage, done, total, case_left)) throw Interrupted();
+}
+
+bool RunTeller::show(std::size_t index, std::size_t number, const std::string& stage, int64_t done, int64_t total,
+                     std::optional<double> case_left) {
+  if (life_.interrupted && life_.interrupted()) return false;
+  if (!progress_) return true;
   const double elapsed = 1e-9 * static_cast<double>(now_ns() - start_ns_);
   const bool judged = stage == "verification" || stage == "agreement" || stage == "peaks";
   const bool timed = case_left || judged;  // the newest case is as good as known
@@ -21,6 +26,7 @@ void RunTeller::tell(std::size_t index, std::size_t number, const std::string& s
     event.seconds_left = case_left.value_or(0) + mean * static_cast<double>(config_.cases.size() - known);
   }
   progress_->on_event(event);
+  return true;
 }
 
 }  // namespace kvproof

@@ -26,7 +26,10 @@ class RunTeller {
 
   /// index      of the case in the config; number: in the order of the run, from 1
   /// case_left  seconds, as far as is known
-  /// throws     Interrupted
+  /// returns    false where the run was interrupted, which is then not told
+  bool show(std::size_t index, std::size_t number, const std::string& stage, int64_t done = 0, int64_t total = 0,
+            std::optional<double> case_left = {});
+  /// The same. throws Interrupted
   void tell(std::size_t index, std::size_t number, const std::string& stage, int64_t done = 0, int64_t total = 0,
             std::optional<double> case_left = {});
 

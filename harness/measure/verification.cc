@@ -63,9 +63,10 @@ Json error_by_position(const VerifyReport& report, const Json& outcomes) {
   for (std::size_t i = 0; i < report.outcomes.size(); ++i) {
     const ScenarioOutcome& outcome = report.outcomes[i];
     const bool kind = outcome.name.rfind("decode[", 0) == 0 || outcome.name.rfind("chunks[", 0) == 0;
-    if (!kind || !outcome.name.ends_with("/" + report.subject.dtype) || outcome.errors.empty()) continue;
-    if (outcome.errors.back().position <= last) continue;
-    last = outcome.errors.back().position;
+    const PositionErrors& errors = outcome.errors_of(Level::logits);
+    if (!kind || !outcome.name.ends_with("/" + report.subject.dtype) || errors.empty()) continue;
+    if (errors.rbegin()->first <= last) continue;
+    last = errors.rbegin()->first;
     longest = &outcomes.at(i);
   }
   if (!longest) return nullptr;

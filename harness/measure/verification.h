@@ -16,7 +16,7 @@ namespace kvproof {
 
 /// What its group's verification says about a case.
 struct CaseVerification {
-  std::optional<VerifyVerdict> verdict;  // absent: run.verify is off
+  std::optional<VerifyVerdict> verdict;  // absent: run.verify is off, or the run was interrupted first
   std::size_t index = 0;                 // into the record's verifications; of no meaning without a verdict
   std::string explanation;
   bool latent_only = false;  // it failed in nothing that the subject's own generation does

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "harness/analysis/step_curve.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
@@ -15,10 +16,10 @@ namespace {
 constexpr int kVerdictWidth = 12, kTokensWidth = 11, kRowsWidth = 12, kLogitsWidth = 14;
 constexpr const char* kIndent = "              ";  // under the case's id
 
-int64_t produced(const View& path, int64_t prompt) {
+int64_t produced(const View& path, int64_t before) {
   int64_t tokens = 0;
   for (const View& row : path.at("rows").items())
-    tokens += static_cast<int64_t>(row.at("tokens").items().size()) - prompt;
+    tokens += static_cast<int64_t>(row.at("tokens").items().size()) - before;
   return tokens;
 }
 
@@ -46,9 +47,8 @@ std::string columns(const Layout& layout, const std::string& shape, const std::s
 
 std::string numbers_of(const View& one, const Layout& layout) {
   const View agreement = one.at("agreement"), tokens = agreement.at("tokens"), logits = agreement.at("logits");
-  const int64_t prompt = one.at("shape").at("P").integer();
-  const int64_t naive = produced(one.at("paths").at("naive"), prompt),
-                engine = produced(one.at("paths").at("engine"), prompt);
+  const int64_t naive = produced(one.at("paths").at("naive"), tokens_before(one)),
+                engine = produced(one.at("paths").at("engine"), tokens_before(one));
   const std::string rows =
       tokens.is_null() ? kNone
                        : fmt::format("{} of {}", tokens.at("identical_rows").integer(), tokens.at("rows").integer());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "harness/analysis/step_curve.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
@@ -123,10 +124,10 @@ void write_case(const View& one, Page& page) {
     page.wrapped("  ", id);
     page.wrapped("    ", sampler, Ink::dim);
   }
-  const int64_t prompt = one.at("shape").at("P").integer();
+  const int64_t before = tokens_before(one);
   std::vector<Output> naive, engine;
-  for (const View& row : one.at("paths").at("naive").at("rows").items()) naive.push_back(output_of(row, prompt));
-  for (const View& row : one.at("paths").at("engine").at("rows").items()) engine.push_back(output_of(row, prompt));
+  for (const View& row : one.at("paths").at("naive").at("rows").items()) naive.push_back(output_of(row, before));
+  for (const View& row : one.at("paths").at("engine").at("rows").items()) engine.push_back(output_of(row, before));
   const std::size_t rows = std::min(naive.size(), engine.size());
   naive.resize(rows);
   engine.resize(rows);

@@ -208,7 +208,7 @@ std::string AgreementJudge::explain() const {
   return "all tokens are equal and the logits differ by no more than rounding";
 }
 
-Agreement AgreementJudge::verdict() const {
+Agreement AgreementJudge::verdict(const std::string& unjudged) const {
   Agreement result;
   result.rows = static_cast<int64_t>(naive_.size());
   result.identical_rows = result.rows - static_cast<int64_t>(divergences_.size());
@@ -216,7 +216,7 @@ Agreement AgreementJudge::verdict() const {
   if (!divergences_.empty())
     result.first_divergence = *std::min_element(divergences_.begin(), divergences_.end(), earlier);
   if (positions_ == 0) {
-    result.explanation = fmt::format("the logits were not compared: run.verify is off; {} of {} rows have equal tokens",
+    result.explanation = fmt::format("the logits were not compared: {}; {} of {} rows have equal tokens", unjudged,
                                      result.identical_rows, result.rows);
     return result;
   }

@@ -86,7 +86,8 @@ class AgreementJudge {
   void add(const JudgedPosition& position);
 
   /// Without any position: UNVERIFIED.
-  Agreement verdict() const;
+  /// unjudged  why there is none, for the explanation
+  Agreement verdict(const std::string& unjudged = "run.verify is off") const;
 
  private:
   bool scored() const;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -67,25 +68,25 @@ struct LevelTally {
   }
 };
 
-struct PositionError {
-  int64_t position = 0;
-  double error = 0;  // max abs over the logits, all rows
-};
+/// The largest absolute difference at each position, over all rows (and layers).
+using PositionErrors = std::map<int64_t, double>;
 
 struct ScenarioOutcome {
   std::string name;  // "chunks[1,299]/float64": --only takes it
   uint64_t seed = 0;
   std::array<LevelTally, kLevels.size()> levels = {};
-  std::vector<Finding> findings;      // in order of discovery, at most kMostFindings
-  std::vector<PositionError> errors;  // logits, by position, ascending
-  std::string skipped;                // why it was not run; empty: it was
-  std::string broke_off;              // an error that ended it early; counts as a failure
-  bool subject_broke = false;         // by a subject that died, hung or broke the protocol
-  bool latent = false;                // it does what the subject's own generation never does
+  std::vector<Finding> findings;  // in order of discovery, at most kMostFindings
+  std::array<PositionErrors, kLevels.size()> errors = {};  // of the levels that compare numbers
+  std::string skipped;         // why it was not run; empty: it was
+  std::string broke_off;       // an error that ended it early; counts as a failure
+  bool subject_broke = false;  // by a subject that died, hung or broke the protocol
+  bool latent = false;         // it does what the subject's own generation never does
 
   static constexpr std::size_t kMostFindings = 64;
   LevelTally& level(Level l) { return levels[static_cast<std::size_t>(l)]; }
   const LevelTally& level(Level l) const { return levels[static_cast<std::size_t>(l)]; }
+  PositionErrors& errors_of(Level l) { return errors[static_cast<std::size_t>(l)]; }
+  const PositionErrors& errors_of(Level l) const { return errors[static_cast<std::size_t>(l)]; }
   bool failed() const {
     for (const LevelTally& tally : levels)
       if (tally.failures > 0) return true;

@@ -117,11 +117,11 @@ TEST_CASE("a line that a kill cut in half is dropped, and what it told is measur
   check_whole(Json::parse(read_file(temp / "out.json")), lines_of(now));
 }
 
-TEST_CASE("Ctrl-C leaves a record of what was judged, which says that it is partial, and how to go on", "[program]") {
+TEST_CASE("Ctrl-C leaves a record of what was measured, which says that it is partial, and how to go on", "[program]") {
   const TempDir temp;
   write_file_of(temp / "two.yaml", kConfig);
   RunOptions options = in_folder(temp.path());
-  options.interrupt_after = std::chrono::milliseconds(900);
+  options.interrupt_after = std::chrono::milliseconds(3000);
   const auto run =
       run_kvproof({"run", "two.yaml", "--out", "out.json", "--set", "run.repetitions=4000"}, options);
   CAPTURE(run.err);
@@ -131,6 +131,16 @@ TEST_CASE("Ctrl-C leaves a record of what was judged, which says that it is part
   CHECK(record["partial"] == true);
   CHECK(record["exit_code"] == 130);
   REQUIRE(record["cases"].size() == 4);
+  const Json& begun = record["cases"][0];
+  REQUIRE(begun["status"] == "ok");
+  CHECK(begun["agreement"]["explanation"] ==
+        "the logits were not compared: the run was interrupted; 1 of 1 rows have equal tokens");
+  CHECK(begun["verification"]["verdict"] == "OFF");
+  CHECK(begun["speedup"]["verified"] == false);
+  const auto rounds = rounds_of(lines_of(read_file(temp / "out.jsonl")), "one/short", "engine");
+  CHECK(rounds.size() > 0);
+  REQUIRE(begun["paths"]["engine"]["samples"].size() == rounds.size());
+  CHECK(begun["paths"]["engine"]["samples"].back().dump() == rounds.back());
   CHECK(record["cases"][3]["error"]["kind"] == "interrupted");
   CHECK_THAT(run.out, Catch::Matchers::Contains("Exit code 130: interrupted"));
   CHECK(run_kvproof({"report", temp / "out.json"}).out == run.out);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "harness/analysis/crossover.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 
@@ -15,9 +16,9 @@ namespace kvproof {
 namespace {
 
 // Where a column's field lies: in the record itself, in the checkpoint of the case's name, in the case, in a case that ran,
-// in one of its paths.
-enum class In { record, checkpoint, one_case, case_that_ran, path };
-enum class Kind { text, number, boolean, texts };
+// in one of its paths; in what was found out about its growth, all of it or the path's.
+enum class In { record, checkpoint, one_case, case_that_ran, path, growth, growth_of_path };
+enum class Kind { text, number, boolean, texts, count };  // count: how many a list has
 
 struct Column {
   std::string name;
@@ -42,6 +43,8 @@ const std::vector<Column> kRunAndCase = {
     {"config_file", In::record, Kind::text, "config/file"},
     {"config_hash", In::record, Kind::text, "config/hash"},
     {"exit_code", In::record, Kind::number, "exit_code"},
+    {"partial", In::record, Kind::boolean, "partial?"},
+    {"sessions", In::record, Kind::count, "sessions?"},
     {"checkpoint", In::one_case, Kind::text, "checkpoint"},
     {"checkpoint_step", In::checkpoint, Kind::number, "step"},
     {"checkpoint_xxh128", In::checkpoint, Kind::text, "xxh128"},
@@ -56,6 +59,7 @@ const std::vector<Column> kRunAndCase = {
     {"prompt", In::case_that_ran, Kind::text, "prompt/name"},
     {"prompt_kind", In::case_that_ran, Kind::text, "prompt/kind"},
     {"prompt_tokens", In::case_that_ran, Kind::number, "shape/P"},
+    {"depth_tokens", In::case_that_ran, Kind::number, "shape/depth?"},
     {"generated_tokens", In::case_that_ran, Kind::number, "shape/N"},
     {"rows", In::case_that_ran, Kind::number, "shape/rows"},
     {"backend", In::case_that_ran, Kind::text, "settings/run/backend"},
@@ -86,6 +90,8 @@ const std::vector<Column> kRunAndCase = {
 const std::vector<Column> kWork = {
     {"work_ratio", In::case_that_ran, Kind::number, "work/work_ratio"},
     {"ceiling", In::case_that_ran, Kind::number, "work/ceiling"},
+    {"of_ceiling", In::growth, Kind::number, "of_ceiling"},
+    {"break_even_tokens", In::growth, Kind::number, "break_even_tokens"},
     {"weight_bytes_stored", In::case_that_ran, Kind::number, "work/weight_bytes_stored?"},
     {"kv_bytes_per_token", In::case_that_ran, Kind::number, "work/kv_bytes_per_token"},
     {"token_forwards", In::path, Kind::number, "token_forwards"},
@@ -124,6 +130,8 @@ std::vector<Column> made_columns() {
   for (const char* percentile : {"p50", "p90", "p95", "p99"})
     list.push_back(
         {fmt::format("itl_ns_{}", percentile), In::path, Kind::number, fmt::format("metrics/itl_ns/{}", percentile)});
+  for (const char* figure : {"step_ns_at_zero", "step_ns_per_token", "growth_exponent"})
+    list.push_back({figure, In::growth_of_path, Kind::number, figure});
   add_statistics(list, "mfu", "utilization?/prefill/mfu");
   add_statistics(list, "mbu", "utilization?/decode/mbu");
   list.insert(list.end(), kUse.begin(), kUse.end());
@@ -155,6 +163,7 @@ std::string cell_of(const View& value, Kind kind) {
     value.number();  // or it throws
     return value.json().dump();
   }
+  if (kind == Kind::count) return std::to_string(value.items().size());
   std::string joined;
   for (const View& item : value.items()) joined += (joined.empty() ? "" : "; ") + item.text();
   return csv_text(joined);
@@ -163,7 +172,8 @@ std::string cell_of(const View& value, Kind kind) {
 struct Row {
   View record, one_case;
   std::optional<View> checkpoint;
-  const char* path;  // null: the case failed
+  const char* path;     // null: the case failed
+  const Json& figures;  // of its growth; null then, too
 };
 
 std::optional<View> base_of(const Row& row, In in) {
@@ -171,6 +181,8 @@ std::optional<View> base_of(const Row& row, In in) {
   if (in == In::one_case) return row.one_case;
   if (in == In::checkpoint) return row.checkpoint;
   if (row.path == nullptr) return std::nullopt;
+  if (in == In::growth) return View(row.figures);
+  if (in == In::growth_of_path) return View(row.figures).at(row.path);
   return in == In::path ? row.one_case.at("paths").at(row.path) : row.one_case;
 }
 
@@ -209,10 +221,11 @@ std::string render_csv(const Json& record) {
   for (const View& one : view.at("cases").items()) {
     const auto checkpoint = checkpoint_of(view, one);
     if (one.at("status").text() != "ok") {
-      text += line_of({view, one, checkpoint, nullptr});
+      text += line_of({view, one, checkpoint, nullptr, Json()});
       continue;
     }
-    for (const char* path : {"naive", "engine"}) text += line_of({view, one, checkpoint, path});
+    const Json figures = figures_of(crossover(one));
+    for (const char* path : {"naive", "engine"}) text += line_of({view, one, checkpoint, path, figures});
   }
   return text;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "harness/analysis/crossover.h"
 #include "harness/record/view.h"
 #include "harness/report/page.h"
 #include "harness/report/words.h"
@@ -23,6 +24,7 @@ struct Series {
   std::vector<int64_t> iterations;         // into which that time is divided
   std::vector<std::optional<double>> cpu;  // ns; absent: not known
   std::optional<double> fastest;           // tokens a second, of the repetition that took least
+  Json counters = Json::object();          // of all repetitions together, so the same in each of their rows
 };
 
 Json cache_json(const char* type, int level, const View& bytes) {
@@ -72,7 +74,9 @@ Json context_of(const View& record) {
           {"library_build_type", build_type_of(program.at("build_type").text())},
           {"kvproof_version", program.at("version").text()},
           {"kvproof_commit", program.at("commit").text()},
-          {"machine_fingerprint", machine.at("fingerprint").text()}};
+          {"machine_fingerprint", machine.at("fingerprint").text()},
+          {"kvproof_partial", record.has("partial") && record.at("partial").boolean()},
+          {"kvproof_exit_code", record.at("exit_code").integer()}};
 }
 
 /// The metric's rate in the fastest repetition; every other one's follows from its time.
@@ -81,10 +85,20 @@ std::optional<double> fastest_rate(const View& path, const char* metric) {
   return rate.is_null() ? std::nullopt : std::optional(rate.at("max").number());
 }
 
-std::vector<Series> series_of(const std::string& prefix, const View& path) {
+/// Those of the figures that exist: a counter is a number.
+Json counters_of(const Json& figures) {
+  Json counters = Json::object();
+  for (const auto& [name, value] : figures.items())
+    if (value.is_number()) counters[name] = value;
+  return counters;
+}
+
+/// figures  of the case, as figures_of() has them
+std::vector<Series> series_of(const std::string& prefix, const View& path, const char* name, const Json& figures) {
   Series prefill{prefix + "/prefill", {}, {}, {}, fastest_rate(path, "prefill_tok_per_s")};
-  Series decode{prefix + "/decode", {}, {}, {}, fastest_rate(path, "decode_tok_per_s")};
+  Series decode{prefix + "/decode", {}, {}, {}, fastest_rate(path, "decode_tok_per_s"), counters_of(figures.at(name))};
   Series e2e{prefix + "/e2e", {}, {}, {}, fastest_rate(path, "output_tok_per_s")};
+  if (name == std::string("engine")) e2e.counters = counters_of(figures);
   for (const View& sample : path.at("samples").items()) {
     prefill.times_ns.push_back(sample.at("prefill_ns").number());
     prefill.iterations.push_back(1);
@@ -138,6 +152,7 @@ void add_series(Json& rows, const Series& series, int64_t family, const View& on
     put_times(row, series.iterations[i], times[i] / iterations, series.cpu[i].value_or(0) / iterations);
     if (series.fastest && times[i] > 0)
       row["tok_per_s"] = *series.fastest * *std::min_element(times.begin(), times.end()) / times[i];
+    row.update(series.counters);
     row["label"] = label;
     rows.push_back(row);
   }
@@ -152,8 +167,9 @@ void add_case(Json& rows, const View& one, int64_t& family) {
     rows.push_back(row);
     return;
   }
+  const Json figures = figures_of(crossover(one));
   for (const char* path : {"naive", "engine"}) {
-    for (const Series& series : series_of(id + "/" + path, one.at("paths").at(path))) {
+    for (const Series& series : series_of(id + "/" + path, one.at("paths").at(path), path, figures)) {
       if (series.times_ns.empty()) continue;
       add_series(rows, series, family++, one);
     }

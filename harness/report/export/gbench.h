@@ -15,6 +15,8 @@ namespace kvproof {
 /// cpu_time   of e2e: the CPU time of the call, all threads together. 0 where there is none: the record has no CPU time of
 ///            its parts, nor of an engine in a process of its own. The readers need the field
 /// tok_per_s  as the record's metrics define prefill_, decode_ and output_tok_per_s, of that repetition
+/// counters   what all repetitions together say of growth, in each row alike: step_ns_at_zero, step_ns_per_token and
+///            growth_exponent of decode, break_even_tokens and of_ceiling of the engine's e2e; those that exist
 /// errors     a case that could not run is one row CASE with error_occurred and no time (0); the rows of an INVALID case
 ///            keep their times and have error_occurred and the reasons as well
 ///

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <vector>
 
+#include "harness/analysis/crossover.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 #include "harness/report/numbers.h"
@@ -97,10 +98,13 @@ class Properties {
   pugi::xml_node node_;
 };
 
-void add_machine_and_build(Properties& properties, const View& record) {
+void add_run_machine_and_build(Properties& properties, const View& record) {
   const View machine = record.at("machine"), program = record.at("kvproof");
   properties.add("config", record.at("config").at("file"));
   properties.add("config_hash", record.at("config").at("hash"));
+  properties.add("exit_code", record.at("exit_code"));
+  if (record.has("partial")) properties.add("partial", record.at("partial"));
+  if (record.has("sessions")) properties.add("sessions", std::to_string(record.at("sessions").items().size()));
   for (const char* key : {"cpu_model", "cores", "memory_bytes", "os", "fingerprint"})
     properties.add(std::string("machine.") + key, machine.at(key));
   for (const char* key :
@@ -117,6 +121,19 @@ void add_settings(Properties& properties, const View& one) {
   properties.add("naive.logits", settings.at("naive").at("logits"));
 }
 
+/// Those that there are.
+void add_growth(Properties& properties, const View& one) {
+  const Json figures = figures_of(crossover(one));
+  const View all(figures);
+  const auto add = [&](const std::string& name, const View& value) {
+    if (!value.is_null()) properties.add(name, value);
+  };
+  for (const char* path : {"naive", "engine"})
+    for (const char* figure : {"step_ns_at_zero", "step_ns_per_token", "growth_exponent"})
+      add(fmt::format("{}.{}", path, figure), all.at(path).at(figure));
+  for (const char* figure : {"break_even_tokens", "of_ceiling"}) add(figure, all.at(figure));
+}
+
 void add_figures(Properties& properties, const View& one) {
   properties.add("shape", shape_of(one));
   properties.add("agreement", one.at("agreement").at("verdict"));
@@ -128,6 +145,7 @@ void add_figures(Properties& properties, const View& one) {
       if (!metrics.at(metric).is_null())
         properties.add(fmt::format("{}.{}_median", path, metric), metrics.at(metric).at("median"));
   }
+  add_growth(properties, one);
   const View speedup = one.at("speedup");
   if (const auto why = speedup.at("withheld").text_or_null()) return properties.add("speedup.withheld", *why);
   properties.add("speedup.verified", speedup.at("verified"));
@@ -183,7 +201,7 @@ Outcome outcome_of_case(const View& one) {
   if (verification == "FAIL") return {"failure", "FAIL", "the engine's cache failed verification", reasons};
   if (validity.at("verdict").text() != "VALID") return {"failure", "INVALID", reasons, ""};
   if (verdict == "UNVERIFIED") return {"skipped", "", "UNVERIFIED: " + explanation, ""};
-  if (verification == "OFF") return {"skipped", "", "OFF: run.verify is off, the cache was not verified", ""};
+  if (verification == "OFF") return {"skipped", "", "OFF: the cache was not verified", ""};
   if (verification == "INCONCLUSIVE") return {"skipped", "", "INCONCLUSIVE: " + why_unverified(one), ""};
   return {};
 }
@@ -260,7 +278,7 @@ std::vector<std::string> suites_of(const View& record) {
 Counts write_suite(pugi::xml_node suite, const std::string& name, const View& record) {
   Counts counts;
   Properties properties(suite);
-  add_machine_and_build(properties, record);
+  add_run_machine_and_build(properties, record);
   for (const View& one : record.at("cases").items())
     if (one.at("checkpoint").text() == name) write_case(suite, one, counts);
   const auto verifications = verifications_of(record);

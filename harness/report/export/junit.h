@@ -13,7 +13,8 @@ namespace kvproof {
 /// error    the case could not run; type is the error's kind, the message begins with its place
 /// skipped  nobody knows whether the output is right: UNVERIFIED, OFF, INCONCLUSIVE, with the reason
 /// time     of a case: the seconds that its repetitions took, both paths together, without warmup; verifications have none
-/// Settings and figures are properties of a testcase, machine and build those of a testsuite.
+/// Settings and figures are properties of a testcase; the run's exit code, whether it is partial, machine and build those of a
+/// testsuite.
 ///
 /// record  a run's record, as results/README.md has it
 /// returns UTF-8; characters that XML 1.0 forbids are written out (\x1b)

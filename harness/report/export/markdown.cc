@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "harness/analysis/crossover.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 #include "harness/report/numbers.h"
@@ -109,14 +110,62 @@ std::string row_of(const View& one) {
 }
 
 constexpr const char* kLegend =
-    "pp6 tg64 x4: 6 prompt tokens, 64 generated, in 4 rows. Medians. speed-up: naive / engine, in brackets its "
-    "interval "
-    "(6 repetitions or more). (%): share of what this machine reaches at best.\n";
+    "pp6 tg64 x4: 6 prompt tokens, 64 generated, in 4 rows; @ d512: behind 512 tokens that the engine has in its cache "
+    "when the clock starts. Medians. speed-up: naive / engine, in brackets its interval (6 repetitions or more). (%): "
+    "share of what this machine reaches at best.\n";
 
 std::string table_of(const View& record) {
   std::string text = kTableHead;
   for (const View& one : record.at("cases").items()) text += row_of(one);
   return text + "\n" + kLegend;
+}
+
+// --- growth
+
+constexpr const char* kGrowthHead =
+    "\n### How does the time of a token grow?\n\n"
+    "| case | tokens before it | | fitted at 0 tokens | each token more | grows with power | engine ahead from | "
+    "of the speed-up that FLOPs allow |\n"
+    "|---|---|---|--:|--:|--:|--:|--:|\n";
+constexpr const char* kGrowthLegend =
+    "\nA robust line (Theil and Sen) through the medians of all decode steps, all rows together, over the tokens "
+    "before the one that a step computes: its value at 0, its slope; power: a, where time ~ tokens^a. Engine ahead "
+    "from: the generated token from which on the engine has taken less time in all, its prefill included.\n";
+
+/// With a question mark where nobody checked the output.
+std::string doubted(const View& one, const std::string& text) {
+  return one.at("speedup").at("verified").boolean() ? text : text + "?";
+}
+
+std::string share_text(const View& one, const Crossover& cross) {
+  return cross.of_ceiling ? doubted(one, fmt::format("{:.0f} %", 100 * *cross.of_ceiling)) : kNone;
+}
+
+std::string ahead_text(const View& one, const Crossover& cross) {
+  if (cross.withheld) return "withheld";
+  return cross.break_even ? doubted(one, fmt::format("token {}", *cross.break_even)) : "not within the case";
+}
+
+std::string growth_row(const View& one, const Crossover& cross) {
+  const auto both = [&](const auto& text) { return text(*cross.naive) + "<br>" + text(*cross.engine); };
+  return fmt::format(
+      "| {} | {:.0f} … {:.0f} | naive<br>engine | {} | {} | {} | {} | {} |\n", markdown_code(one.at("id").text()),
+      cross.naive_steps.depth.front(), cross.naive_steps.depth.back(),
+      both([](const Growth& growth) { return milliseconds(growth.line.intercept); }),
+      both([](const Growth& growth) { return plain_number(growth.line.slope / 1e3) + " µs"; }),
+      both([](const Growth& growth) { return growth.exponent ? fmt::format("{:.2f}", *growth.exponent) : kNone; }),
+      ahead_text(one, cross), share_text(one, cross));
+}
+
+/// Of the cases that have a curve; nothing without any.
+std::string growth_of(const View& record) {
+  std::string rows;
+  for (const View& one : record.at("cases").items()) {
+    if (!ran(one)) continue;
+    const Crossover cross = crossover(one);
+    if (cross.has_curve()) rows += growth_row(one, cross);
+  }
+  return rows.empty() ? "" : kGrowthHead + rows + kGrowthLegend;
 }
 
 // --- lists
@@ -225,6 +274,11 @@ std::string machine_and_build_of(const View& record) {
   std::vector<std::string> entries = {
       fmt::format("config {}, hash {}; started {}", markdown_code(config.at("file").text()),
                   markdown_code(config.at("hash").text()), markdown_code(record.at("started").text()))};
+  if (record.has("sessions") && record.at("sessions").items().size() > 1) {  // older records have none
+    std::vector<std::string> begins;
+    for (const View& session : record.at("sessions").items()) begins.push_back(markdown_code(session.text()));
+    entries.push_back("cut off and gone on with; its processes began " + joined(begins, ", "));
+  }
   for (const View& checkpoint : record.at("checkpoints").items()) {
     std::vector<std::string> parts = {checkpoint_text(checkpoint)};
     for (const char* list : {"ambiguities", "guesses"})
@@ -248,8 +302,8 @@ std::string machine_and_build_of(const View& record) {
 
 std::string render_markdown(const Json& json) {
   const View record(json);
-  return verdict_line(record) + "\n" + table_of(record) + failures_of(record) + notes_of(record) + warnings_of(record) +
-         machine_and_build_of(record);
+  return verdict_line(record) + "\n" + table_of(record) + growth_of(record) + failures_of(record) + notes_of(record) +
+         warnings_of(record) + machine_and_build_of(record);
 }
 
 }  // namespace kvproof

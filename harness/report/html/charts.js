@@ -1,150 +1,117 @@
-'use strict';
 // What each plot shows: functions from a case of the data block to a configuration of Chart.js and a note. Nothing here
-// touches the page. Colours come in as `ink`; times are ns in the data, and shown in the unit that fits.
+// touches the page.
 
-const kPaths = ['naive', 'engine'];
-const kShapes = {
-  naive: 'triangle',
-  engine: 'circle'
-};
-const kLogFrom = 20;  // values that span more are told apart on a logarithmic axis only
-
-const number = (value, digits = 4) => String(Number(value.toPrecision(digits)));
-const pairs = (xs, ys) => xs.map((x, i) => ({x, y: ys[i]}));
-
-// The unit in which the largest of the times has digits before its point.
-function unitOf(times) {
-  const most = times.reduce((a, b) => Math.max(a, b), 0);
-  const [name, ns] = most >= 1e9 ? ['s', 1e9] : most >= 1e6 ? ['ms', 1e6] : most >= 1e3 ? ['µs', 1e3] : ['ns', 1];
-  return {name, ns, text: (time) => `${number(time / ns)} ${name}`};
-}
-
-function spansDecades(values) {
-  const positive = values.filter((value) => value > 0);
-  if (positive.length === 0) return false;
-  const least = positive.reduce((a, b) => Math.min(a, b)), most = positive.reduce((a, b) => Math.max(a, b));
-  return most / least >= kLogFrom;
-}
-
-// Of a logarithmic axis: powers of ten, and twice and five times them where there are few.
-function logTick(value, index, ticks) {
-  const span = ticks.length ? Math.log10(ticks[ticks.length - 1].value / ticks[0].value) : 0;
-  const leading = Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
-  const labelled = span > 3 ? [1] : span > 1.2 ? [1, 2, 5] : [1, 2, 3, 5, 7];
-  if (!labelled.includes(leading)) return '';
-  return value >= 1e5 || value < 1e-3 ? value.toExponential(0).replace('e+', 'e') : number(value);
-}
-
-function axis(ink, title, {log = false, fromZero = true, whole = false, ...more} = {}) {
-  return {
-    type: log ? 'logarithmic' : 'linear',
-    ...(log ? {} : {beginAtZero: fromZero}),
-    title: {display: true, text: title, color: ink.ink},
-    grid: {color: ink.grid, borderColor: ink.line},
-    ticks: {
-      color: ink.muted,
-      maxRotation: 0,
-      autoSkipPadding: 14,
-      ...(whole ? {precision: 0} : {}),
-      callback: log ? logTick : (value) => number(value)
-    },
-    ...more,
-  };
-}
-
-// A configuration out of datasets whose points are {x, y}; `say(point, dataset)` is what a tooltip reads.
-function configuration(ink, datasets, x, y, say) {
-  return {
-    type: 'line',
-    data: {datasets},
-    options: {
-      animation: false,
-      responsive: true,
-      maintainAspectRatio: false,
-      interaction: {mode: 'measured'},
-      scales: {x, y},
-      plugins: {
-        legend: {position: 'bottom', labels: {color: ink.ink, usePointStyle: true, boxWidth: 8, boxHeight: 8}},
-        tooltip: {
-          callbacks: {title: () => '', label: (item) => say(item.raw, item.dataset)},
-        },
-      },
-    },
-  };
-}
-
-function dots(ink, path, label, data, more = {}) {
-  return {
-    label,
-    data,
-    path,
-    borderColor: ink[path],
-    backgroundColor: ink[path],
-    pointStyle: kShapes[path],
-    radius: 3,
-    hoverRadius: 6,
-    borderWidth: 1.5,
-    showLine: false,
-    clip: 8,
-    ...more
-  };
-}
-
-// A line without points, which hovering passes over.
-function line(label, data, colour, more = {}) {
-  return {
-    label,
-    data,
-    borderColor: colour,
-    backgroundColor: colour,
-    showLine: true,
-    radius: 0,
-    hoverRadius: 0,
-    pointStyle: 'line',
-    borderWidth: 2,
-    silent: true,
-    ...more
-  };
-}
-
-// A straight line is a curve on a logarithmic axis: points enough for that.
-function fitted({depth, slope, intercept}, unit) {
+// The robust line over the steps it was fitted to; a straight line is a curve on a logarithmic axis: points enough for that.
+function fitted({depth}, growth, unit) {
   const first = depth[0], last = depth[depth.length - 1], points = [];
   for (let i = 0; i <= 32; ++i) {
-    const x = first + (last - first) * i / 32, y = (intercept + slope * x) / unit.ns;
+    const x = first + (last - first) * i / 32, y = (growth.step_ns_at_zero + growth.step_ns_per_token * x) / unit.ns;
     if (y > 0) points.push({x, y});
   }
   return points;
 }
 
+// "1.52 ms + 68.3 µs · n, grows as n^0.92"
+function equation({step_ns_at_zero: zero, step_ns_per_token: slope, growth_exponent: power}) {
+  const time = (ns) => {
+    const unit = unitOf([ns]);
+    return `${number(ns / unit.ns, 3)} ${unit.name}`;
+  };
+  const line = `${zero < 0 ? '−' : ''}${time(Math.abs(zero))} ${slope < 0 ? '−' : '+'} ${time(Math.abs(slope))} · n`;
+  return power === null ? line : `${line}, grows as n^${power.toFixed(2)}`;
+}
+
+// A line across the plot at the length from which on the engine is ahead.
+function breakEven(ink, one, x, ys) {
+  const least = Math.min(...ys), most = Math.max(...ys);
+  const label = `break-even: token ${one.growth.break_even_tokens}`;
+  return line(label, [{x, y: least}, {x, y: most}], ink.third, {borderWidth: 1.5, borderDash: [1, 3]});
+}
+
+function paysSentence({withheld, break_even_tokens: token}) {
+  if (withheld) return '';
+  if (token === null) return ' The engine had not taken less time in all by the last token.';
+  return ` The engine has taken less time in all from token ${token} on, its prefill included.`;
+}
+
 function stepsChart(one, ink) {
   const plot = one.steps, times = kPaths.flatMap((path) => plot[path].ns), unit = unitOf(times);
-  const small = unitOf(kPaths.map((path) => Math.abs(plot[path].slope ?? 0)));
-  const datasets = [], lines = [], {count: all, ns: {length: shown}} = plot.naive;
+  const {growth, repetitions} = one, {count: all, ns: {length: shown}, depth} = plot.naive;
+  const datasets = [], lines = [];
   for (const path of kPaths) {
     const curve = plot[path];
     datasets.push(dots(
         ink, path, path, pairs(curve.depth, curve.ns.map((ns) => ns / unit.ns)),
-        {radius: curve.depth.length > 200 ? 2 : 3, borderWidth: 0, backgroundColor: ink[path] + 'a0'}));
-    if (curve.slope === null) continue;
-    const label = `${path}, fitted: ${number(curve.slope / small.ns, 3)} ${small.name} more a token`;
-    lines.push(line(label, fitted(curve, unit), ink[path], {borderDash: path === 'naive' ? [6, 4] : []}));
+        {radius: curve.depth.length > 200 ? 2 : 3, borderWidth: 0, backgroundColor: ink[path] + '90'}));
+    if (!growth.curve) continue;
+    lines.push(line(
+        `${path}: ${equation(growth[path])}`, fitted(curve, growth[path], unit), ink[path],
+        {borderDash: kDashes[path]}));
   }
+  const at = growth.before + growth.break_even_tokens - 2;  // the step that computes that token; the first has none
+  if (growth.curve && growth.break_even_tokens !== null && at >= depth[0])
+    lines.push(breakEven(ink, one, at, times.map((ns) => ns / unit.ns)));
   const say = (point, dataset) => `${dataset.path}: ${number(point.y)} ${unit.name} behind ${point.x} tokens`;
+  const shownTimes = [...lines, ...datasets].flatMap((set) => set.data.map((point) => point.y));
   return {
     config: configuration(
-        ink, [...lines, ...datasets],
-        axis(ink, 'tokens before it', {fromZero: false, whole: true}),  // what comes first is on top
-        axis(ink, `time of the step, ${unit.name}`, {log: spansDecades(times)}), say),
-    note: 'Each step is the median over the repetitions; the lines are those of Theil and Sen.' +
-        (shown < all ? ` ${shown} of ${all} steps are shown.` : ''),
+        ink, [...lines, ...datasets],  // what comes first is on top
+        axis(ink, 'tokens before it (n)', {fromZero: false, whole: true}),
+        axisFor(ink, `time of the step, ${unit.name}`, shownTimes), say),
+    note: `Each dot is a decode step, all rows together, the median of ${counted(repetitions, 'repetition')}; ` +
+        (growth.curve ?
+             'lines are robust fits (Theil and Sen) through all steps, the power is the slope of one through the logarithms.' :
+             'so few steps make no curve, and no line is fitted.') +
+        paysSentence(growth) + (shown < all ? ` ${shown} of ${all} steps are shown.` : ''),
   };
 }
 
+// What the curve is held against: the ratio of positions all along, and what FLOPs allow at the end.
+function limits(ink, plot) {
+  const sets = [];
+  if (plot.positions)
+    sets.push(line(
+        'positions computed, naive / engine', pairs(plot.length, plot.positions), ink.muted,
+        {borderWidth: 1.5, borderDash: [6, 4]}));
+  if (plot.ceiling !== null) {
+    const end = {x: plot.length[plot.length.length - 1], y: plot.ceiling, ceiling: true};
+    sets.push(dots(
+        ink, 'third', `FLOPs allow ${number(plot.ceiling, 3)}x`, [end],
+        {pointStyle: 'rect', radius: 6, hoverRadius: 8}));
+  }
+  return sets;
+}
+
+const interval = ({low, high}) => low === null || low === undefined ? '' : ` [${number(low, 3)}, ${number(high, 3)}]`;
+
+function speedupSays(plot, data, mark) {
+  return (point) => {
+    if (point.ceiling) return `FLOPs allow ${number(point.y, 3)}x at ${point.x} tokens`;
+    if (point.end) {
+      const {end} = point, ratio = `${number(end.ratio, 3)}x${end.verified ? '' : '?'}${interval(end)}`;
+      return `${data.cases[end.case].id}: ${ratio} at ${end.length} tokens`;
+    }
+    const at = plot.length.indexOf(point.x);
+    return `${number(point.y, 3)}x${mark}${interval({low: plot.low[at], high: plot.high[at]})} at ${point.x} tokens`;
+  };
+}
+
+function speedupNote(one) {
+  const {speedup: plot, growth, repetitions} = one;
+  let note =
+      'Time of naive over that of the engine, first token and prefill included, had both stopped there; the median of ' +
+      `${counted(repetitions, 'pair')} of runs${plot.low.some((low) => low !== null) ? ', shaded its interval' : ''}.`;
+  if (plot.positions) note += ' Dashes: what it would be if each position that is computed cost the same.';
+  if (plot.ceiling !== null && growth.of_ceiling !== null)
+    note +=
+        ` Square: what the FLOPs of both paths allow, of which ${number(100 * growth.of_ceiling, 2)} % was reached.`;
+  return note + paysSentence(growth) + (plot.verified ? '' : ' ?: not verified.');
+}
+
 function speedupChart(one, ink, data) {
-  const plot = one.speedup, mark = plot.verified ? '' : '?';
+  const plot = one.speedup, {growth} = one, mark = plot.verified ? '' : '?';
   const curve = pairs(plot.length, plot.ratio);
-  const band = (limits) => pairs(plot.length, limits).filter((point) => point.y !== null);
+  const band = (ends) => pairs(plot.length, ends).filter((point) => point.y !== null);
   const datasets = [];
   const low = band(plot.low), high = band(plot.high);
   if (low.length > 1) {
@@ -156,53 +123,41 @@ function speedupChart(one, ink, data) {
   const others = data.groups[one.group].ends.filter((end) => data.cases[end.case] !== one);
   if (others.length > 0) {
     const ends = others.map((end) => ({x: end.length, y: end.ratio, end}));
-    datasets.push(dots(ink, 'third', 'ends of other cases', ends, {pointStyle: 'rectRot', radius: 6, hoverRadius: 8}));
+    datasets.push(dots(
+        ink, 'engine', 'ends of other cases', ends,
+        {pointStyle: 'rectRot', radius: 5, hoverRadius: 8, backgroundColor: ink.surface}));
   }
+  datasets.push(...limits(ink, plot));
   const lengths = datasets.flatMap((set) => set.data.map((point) => point.x));
-  const ratios = datasets.flatMap((set) => set.data.map((point) => point.y));
+  const ratios = datasets.flatMap((set) => set.data.map((point) => point.y)).concat(1);
   const ends = {least: Math.min(...lengths), most: Math.max(...lengths)};
   datasets.push(line(
       'equally fast', [{x: ends.least, y: 1}, {x: ends.most, y: 1}], ink.muted, {borderWidth: 1, borderDash: [2, 4]}));
-  const interval = (of) =>
-      of.low === null || of.low === undefined ? '' : ` [${number(of.low, 3)}, ${number(of.high, 3)}]`;
-  const say = (point, dataset) => {
-    const end = point.end;
-    if (end) {
-      const ratio = `${number(end.ratio, 3)}x${end.verified ? '' : '?'}${interval(end)}`;
-      return `${data.cases[end.case].id}: ${ratio} at ${end.length} tokens`;
-    }
-    const at = plot.length.indexOf(point.x);
-    return `${number(point.y, 3)}x${mark}${interval({low: plot.low[at], high: plot.high[at]})} at ${point.x} tokens`;
-  };
+  if (growth.break_even_tokens !== null)
+    datasets.push(breakEven(ink, one, growth.before + growth.break_even_tokens, ratios));
   const config = configuration(
-      ink, datasets, axis(ink, 'tokens of the text, prompt included', {log: spansDecades(lengths), fromZero: false}),
-      axis(ink, 'naive / engine, whole run', {log: spansDecades(ratios)}), say);
-  config.options.plugins.legend.labels.filter = (item, all) => !all.datasets[item.datasetIndex].unnamed;
-  return {
-    config,
-    note: 'How much faster the engine would have been, had both stopped there: first token and prefill included.' +
-        (plot.verified ? '' : ' ?: not verified.')
-  };
+      ink, datasets, axisFor(ink, 'tokens of the text, prompt included', lengths, {fromZero: false, whole: true}),
+      axisFor(ink, 'naive / engine', ratios), speedupSays(plot, data, mark));
+  return {config, note: speedupNote(one)};
 }
 
 function gapsChart(one, ink) {
   const plot = one.gaps, times = kPaths.flatMap((path) => plot[path].ns), unit = unitOf(times);
   const datasets = kPaths.map((path) => {
     const points = pairs(plot[path].ns.map((ns) => ns / unit.ns), plot[path].share.map((share) => 100 * share));
-    return dots(ink, path, `${path}, ${plot[path].count} gaps`, [{x: points[0].x, y: 0}, ...points], {
-      showLine: true,
-      stepped: 'before',
-      radius: points.length > 60 ? 0 : 2,
-      borderDash: path === 'naive' ? [6, 3] : []
-    });
+    return dots(
+        ink, path, `${path}, ${plot[path].count} gaps`, [{x: points[0].x, y: 0}, ...points],
+        {showLine: true, stepped: 'before', radius: points.length > 60 ? 0 : 2, borderDash: kDashes[path]});
   });
   const say = (point, dataset) =>
       `${dataset.path}: ${number(point.y, 3)} % are at most ${number(point.x)} ${unit.name}`;
   return {
     config: configuration(
-        ink, datasets, axis(ink, `gap, ${unit.name}`, {log: spansDecades(times), fromZero: false}),
+        ink, datasets, axisFor(ink, `gap, ${unit.name}`, times.map((ns) => ns / unit.ns), {fromZero: false}),
         axis(ink, 'share of all gaps, %', {max: 100}), say),
-    note: 'All gaps of all repetitions, warm-up left out.',
+    note: `Every gap between two tokens of ${
+              counted(one.repetitions, 'repetition')}, warm-up left out: a steep curve is an even pace, ` +
+        'a long tail at the top are stalls.',
   };
 }
 
@@ -227,7 +182,7 @@ function runsChart(one, ink) {
     datasets.push(line(
         `${path}, median ${unit.text(median)}`,
         [measured[0], measured[measured.length - 1]].map((point) => ({x: point.x, y: median / unit.ns})), ink[path],
-        {borderWidth: 1.5, borderDash: path === 'naive' ? [6, 4] : []}));
+        {borderWidth: 1.5, borderDash: kDashes[path]}));
   }
   const say = (point, dataset) => `${dataset.path}, ${name(point.run)}: ${number(point.y)} ${unit.name}, ` +
       `${point.run.order === 0 ? 'first' : 'second'} of its pair`;
@@ -241,8 +196,11 @@ function runsChart(one, ink) {
   });
   x.ticks = {...x.ticks, autoSkip: true, callback: (value) => longest[value] ? name(longest[value]) : ''};
   return {
-    config: configuration(ink, datasets, x, axis(ink, `whole run, ${unit.name}`, {log: spansDecades(times)}), say),
-    note: 'Hollow: the first call and warm-up, which no number above counts.'
+    config:
+        configuration(ink, datasets, x, axisFor(ink, `whole run, ${unit.name}`, times.map((ns) => ns / unit.ns)), say),
+    note:
+        'Each dot is a whole run, from the call to the last token, both paths by turns. Hollow: the first call and warm-up, which no number ' +
+        'above counts; lines are the medians of what counts. A trend or a jump here is the machine\'s.'
   };
 }
 
@@ -294,24 +252,39 @@ function rooflineChart(one, ink) {
         ink, datasets, axis(ink, 'FLOP a byte', {log: true, min: from, max: to}),
         axis(ink, 'GFLOP/s', {log: true, max: top}), say),
     note:
-        'Dots: the median rate reached. FLOPs are the cost model\'s; bytes are the least that a forward reads: ' +
-        'weights once, and the keys and values ' +
-        'of the cache. Lines: this machine\'s measured peaks.',
+        'Dots: the median rate of each phase; under a slanted line reading memory is the limit, under the level one multiplying. ' +
+        'FLOPs are the cost model\'s; bytes are the least that a forward reads: weights once, and the keys and values ' +
+        'of the cache. Lines: this machine\'s peaks, measured in the same run.',
   };
 }
 
+const kLevelShapes = ['rect', 'triangle'], kLevelDashes = [[6, 3], [2, 3]];
 const kFindingShapes = ['crossRot', 'star', 'rect', 'rectRot', 'triangle', 'cross'];
+
+function errorNote({dtype, logits, worst}, exact) {
+  const compared = logits ?
+      `The largest difference at each position between the cache and full recompute, ${dtype}, as verification saw it in ` +
+          'its longest sequence: of the logits, and behind them of keys and values and of the stages of a forward, over ' +
+          'all layers. An even level is rounding, a rise would point to positions.' :
+      '';
+  const levels = worst.map(({level, name, ratio}) => `${level} ${name} ${number(ratio, 2)}`).join(', ');
+  return compared + (levels ? ` Worst of each level over all scenarios, 1 would fail: ${levels}.` : '') +
+      (exact > 0 ? ` ${exact} positions without any error are not on a logarithmic axis.` : '');
+}
 
 function errorChart(one, ink) {
   const {logits, findings} = one.error, datasets = [];
   let exact = 0;
-  if (logits) {
-    const all = pairs(logits.positions, logits.max_abs), points = all.filter((point) => point.y > 0);
-    exact = all.length - points.length;
+  const draw = (colour, label, errors, more) => {
+    const all = pairs(errors.positions, errors.max_abs), points = all.filter((point) => point.y > 0);
+    exact += all.length - points.length;
     datasets.push(dots(
-        ink, 'engine', `logits (L2), ${logits.scenario}`, points,
-        {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3}));
-  }
+        ink, colour, label, points, {showLine: points.length > 1, radius: points.length > 60 ? 1.5 : 3, ...more}));
+  };
+  if (logits) draw('engine', `logits (L2), ${logits.scenario}`, logits, {});
+  one.error.levels.forEach(
+      (level, i) => draw(
+          'muted', `${level.name} (${level.level})`, level, {pointStyle: kLevelShapes[i], borderDash: kLevelDashes[i]}));
   const levels = [...new Set(findings.map((finding) => finding.level))].sort();
   levels.forEach((level, i) => {
     const points = findings.filter((finding) => finding.level === level && finding.error > 0)
@@ -322,17 +295,18 @@ function errorChart(one, ink) {
         {pointStyle: kFindingShapes[i % kFindingShapes.length], radius: 6, hoverRadius: 8}));
   });
   if (datasets.every((set) => set.data.length === 0))
-    return {sentence: 'No error at any position: the values are the same to the last bit.'};
+    return {sentence: 'No error at any position: the logits are the same to the last bit.'};
   const say = (point, dataset) => point.finding ?
       `${point.finding.level} ${point.finding.name}: off by ${number(point.y, 3)} at position ${point.x}, ${
           point.finding.scenario}` :
-      `logits: off by ${number(point.y, 3)} at position ${point.x}`;
+      `${dataset.label.split(',')[0]}: off by ${number(point.y, 3)} at position ${point.x}`;
   return {
     config: configuration(
-        ink, datasets, axis(ink, 'position', {fromZero: false, whole: true}), axis(ink, 'largest error', {log: true}),
+        ink, datasets, axis(ink, 'position', {fromZero: false, whole: true}),
+        axis(
+            ink, 'largest error', {log: true, ...logEnds(datasets.flatMap((set) => set.data.map((point) => point.y)))}),
         say),
-    note: (logits ? 'The largest difference of a cached run\'s logits from recomputation. ' : '') +
-        (exact > 0 ? `${exact} positions without any error are not on a logarithmic axis.` : ''),
+    note: errorNote(one.error, exact),
   };
 }
 

@@ -6,6 +6,7 @@
 #define FILE_OF(symbol) extern "C" const char symbol[], symbol##_end[];
 FILE_OF(kvproof_page_html)
 FILE_OF(kvproof_page_css)
+FILE_OF(kvproof_page_parts)
 FILE_OF(kvproof_page_charts)
 FILE_OF(kvproof_page_script)
 FILE_OF(kvproof_page_chart_js)
@@ -20,8 +21,8 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 PageFiles page_files() {
 #define FILE_OF(symbol) between(symbol, symbol##_end)
-  return {FILE_OF(kvproof_page_html), FILE_OF(kvproof_page_css), FILE_OF(kvproof_page_charts),
-          FILE_OF(kvproof_page_script), FILE_OF(kvproof_page_chart_js)};
+  return {FILE_OF(kvproof_page_html),   FILE_OF(kvproof_page_css),    FILE_OF(kvproof_page_parts),
+          FILE_OF(kvproof_page_charts), FILE_OF(kvproof_page_script), FILE_OF(kvproof_page_chart_js)};
 #undef FILE_OF
 }
 

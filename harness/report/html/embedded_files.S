@@ -4,6 +4,7 @@
 
 embed kvproof_page_html, KVPROOF_PAGE, "page.html"
 embed kvproof_page_css, KVPROOF_PAGE, "page.css"
+embed kvproof_page_parts, KVPROOF_PAGE, "chart_parts.js"
 embed kvproof_page_charts, KVPROOF_PAGE, "charts.js"
 embed kvproof_page_script, KVPROOF_PAGE, "page.js"
 embed kvproof_page_chart_js, KVPROOF_CHART_FOLDER, KVPROOF_CHART_FILE

@@ -107,11 +107,29 @@ std::string settings_html(const View& record) {
 }
 
 std::string command_html(const View& record) {
-  return fmt::format("<p><code>{}</code></p>\n<p>{} to {}</p>\n", html_text(command_text(record)),
-                     html_text(shown(record.at("started"))), html_text(shown(record.at("finished"))));
+  std::string html = fmt::format("<p><code>{}</code></p>\n<p>{} to {}</p>\n", html_text(command_text(record)),
+                                 html_text(shown(record.at("started"))), html_text(shown(record.at("finished"))));
+  if (record.has("sessions") && record.at("sessions").items().size() > 1)  // older records have none
+    html +=
+        "<p>The run was cut off and gone on with. Its processes began:</p>\n" + bullets(record.at("sessions").items());
+  return html;
+}
+
+std::string fact(const char* name, const std::string& text) {
+  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, html_text(text));
 }
 
 }  // namespace
+
+std::string facts_list(const View& record) {
+  std::string html = "<dl>\n";
+  const char* name = "model";
+  for (const View& one : record.at("checkpoints").items()) {
+    html += fact(name, shown(one.at("name")) + ": " + checkpoint_text(one));
+    name = "";
+  }
+  return html + fact("run", settings_text(record)) + fact("machine", machine_text(record.at("machine"))) + "</dl>\n";
+}
 
 std::string folded_sections(const View& record) {
   const auto warnings = record.at("warnings").items().size();

@@ -1,5 +1,7 @@
 #include "harness/report/html/html.h"
 
+#include <fmt/format.h>
+
 #include "harness/report/html/embedded.h"
 #include "harness/report/html/markup.h"
 #include "harness/report/html/plot_data.h"
@@ -22,12 +24,14 @@ std::string render_html(const Json& record) {
   return filled(files.html, {{"title", html_text("kvproof run " + shown(view.at("config").at("file")))},
                              {"started", html_text(shown(view.at("started")))},
                              {"style", std::string(files.style)},
+                             {"facts", facts_list(view)},
                              {"verdict", verdict_section(view)},
                              {"table", case_table(view)},
+                             {"growth", growth_section(view)},
                              {"sections", folded_sections(view)},
                              {"data", data_block(plot_data(view))},
                              {"chart_js", without_source_map(files.chart_js)},
-                             {"script", std::string(files.charts) + std::string(files.script)}});
+                             {"script", fmt::format("{}{}{}", files.parts, files.charts, files.script)}});
 }
 
 }  // namespace kvproof

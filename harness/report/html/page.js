@@ -49,7 +49,13 @@ function clear(figure) {
   figure.querySelector('.plot').replaceChildren();
 }
 
-function show(figure, one, ink) {
+// Of a plot on paper, in pixels: it is scaled to its column, whose width nobody knows while it is drawn.
+const kPaper = {
+  width: 520,
+  height: 280
+};
+
+function show(figure, one, ink, paper) {
   clear(figure);
   const note = figure.querySelector('.note'), plot = one[figure.id];
   const made = plot.none ? {sentence: plot.none} : kCharts[figure.id](one, ink, report);
@@ -59,13 +65,17 @@ function show(figure, one, ink) {
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', `${figure.querySelector('figcaption').textContent}. ${made.note}`);
   figure.querySelector('.plot').append(canvas);
+  if (paper) {
+    Object.assign(canvas, kPaper);
+    Object.assign(made.config.options, {responsive: false, devicePixelRatio: 3});
+  }
   drawn.set(figure.id, new Chart(canvas, {...made.config, plugins: [counter]}));
 }
 
 function draw() {
-  const one = report.cases[current], ink = colours();
+  const one = report.cases[current], ink = colours(), paper = matchMedia('print').matches;
   document.getElementById('shown-case').textContent = `${one.id}, ${one.label}: ${one.verdict}`;
-  for (const figure of document.querySelectorAll('#plots figure')) show(figure, one, ink);
+  for (const figure of document.querySelectorAll('#plots figure')) show(figure, one, ink, paper);
 }
 
 function offerCases() {

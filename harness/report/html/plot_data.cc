@@ -4,7 +4,7 @@
 #include <map>
 #include <vector>
 
-#include "harness/analysis/step_curve.h"
+#include "harness/analysis/crossover.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
 #include "harness/report/words.h"
@@ -14,33 +14,21 @@ namespace kvproof {
 namespace {
 
 constexpr std::size_t kMostPoints = 1024;  // of a list: more are closer together than pixels
-constexpr std::size_t kMostRatios = 256;   // each costs a sort over the repetitions
 constexpr const char* kPaths[] = {"naive", "engine"};
 
-std::optional<Json> steps_of(const View& one, const char* path) {
-  const StepCurve curve = step_curve(one, path);
-  if (curve.size() == 0) return std::nullopt;
+Json points_of(const StepCurve& curve) {
   Json depth = Json::array(), ns = Json::array();
   for (const std::size_t i : kept_places(curve.size(), kMostPoints)) {
     depth.push_back(static_cast<int64_t>(curve.depth[i]));
     ns.push_back(curve.ns[i]);
   }
-  Json out = {{"depth", depth}, {"ns", ns}, {"count", curve.size()}, {"slope", nullptr}, {"intercept", nullptr}};
-  if (const auto line = line_through(curve)) {
-    out["slope"] = line->slope;
-    out["intercept"] = line->intercept;
-  }
-  return out;
+  return {{"depth", depth}, {"ns", ns}, {"count", curve.size()}};
 }
 
-Json steps(const View& one) {
-  Json out = Json::object();
-  for (const char* path : kPaths) {
-    const auto curve = steps_of(one, path);
-    if (!curve) return no_plot("One token was generated: there is no step after the first.");
-    out[path] = *curve;
-  }
-  return out;
+Json steps(const Crossover& cross) {
+  if (cross.naive_steps.size() == 0 || cross.engine_steps.size() == 0)
+    return no_plot("One token was generated: there is no step after the first.");
+  return {{"naive", points_of(cross.naive_steps)}, {"engine", points_of(cross.engine_steps)}};
 }
 
 Json gaps(const View& one) {
@@ -86,69 +74,13 @@ Json runs(const View& one) {
   return out;
 }
 
-// When each token was in hand, from the start of the call on: by repetition.
-std::map<int64_t, std::vector<double>> arrivals(const View& path) {
-  std::map<int64_t, std::vector<double>> by_repetition;
-  for (const View& sample : path.at("samples").items()) {
-    std::vector<double> times = {sample.at("ttft_ns").number()};
-    for (const View& gap : sample.at("itl_ns").items()) times.push_back(times.back() + gap.number());
-    by_repetition[sample.at("repetition").integer()] = std::move(times);
-  }
-  return by_repetition;
-}
-
-// Pairs of arrival times of one token, a pair for each repetition that both paths have.
-struct Pairs {
-  std::vector<double> naive, engine;
-};
-
-Pairs pairs_at(const std::map<int64_t, std::vector<double>>& naive,
-               const std::map<int64_t, std::vector<double>>& engine, std::size_t token) {
-  Pairs pairs;
-  for (const auto& [repetition, times] : naive) {
-    const auto other = engine.find(repetition);
-    if (other == engine.end() || times[token] <= 0 || other->second[token] <= 0) continue;
-    pairs.naive.push_back(times[token]);
-    pairs.engine.push_back(other->second[token]);
-  }
-  return pairs;
-}
-
-std::size_t shortest(const std::map<int64_t, std::vector<double>>& runs) {
-  std::size_t tokens = runs.empty() ? 0 : runs.begin()->second.size();
-  for (const auto& [repetition, times] : runs) tokens = std::min(tokens, times.size());
-  return tokens;
-}
-
-Json or_null(std::optional<double> value) { return value ? Json(*value) : Json(nullptr); }
-
-// naive / engine, whole runs, had both stopped at that token.
-Json speedup(const View& one) {
-  const View given = one.at("speedup");
-  if (const auto reason = given.at("withheld").text_or_null()) return no_plot("Withheld: " + visible(*reason) + ".");
-  const auto naive = arrivals(one.at("paths").at("naive")), engine = arrivals(one.at("paths").at("engine"));
-  const int64_t prompt = one.at("shape").at("P").integer();
-  Json out = {{"length", Json::array()}, {"ratio", Json::array()}, {"low", Json::array()}, {"high", Json::array()}};
-  for (const std::size_t token : kept_places(std::min(shortest(naive), shortest(engine)), kMostRatios)) {
-    const Pairs pairs = pairs_at(naive, engine, token);
-    const auto ratio = paired_ratio(pairs.naive, pairs.engine);
-    if (!ratio) continue;
-    out["length"].push_back(prompt + static_cast<int64_t>(token) + 1);
-    out["ratio"].push_back(ratio->ratio);
-    out["low"].push_back(or_null(ratio->low));
-    out["high"].push_back(or_null(ratio->high));
-  }
-  if (out["length"].empty()) return no_plot("No repetition was measured on both paths.");
-  out["verified"] = given.at("verified").boolean();
-  return out;
-}
-
-// Cases of one key differ in prompt and length alone.
+// Cases of one key differ in prompt and length alone. What the engine had in its cache beforehand cost it nothing, so that
+// a case with and one without are not on one curve.
 std::string group_key(const View& one) {
   const View run = one.at("settings").at("run");
   return Json::array({one.at("checkpoint").json(), run.at("backend").json(), run.at("dtype").json(),
                       run.at("device").json(), run.at("threads").json(), one.at("shape").at("rows").json(),
-                      one.at("settings").at("naive").json()})
+                      one.at("settings").at("naive").json(), depth_of(one) > 0})
       .dump();
 }
 
@@ -156,24 +88,34 @@ std::string group_key(const View& one) {
 Json end_of(const View& one, std::size_t index) {
   const View speedup = one.at("speedup"), ratio = speedup.at("e2e");
   if (!speedup.at("withheld").is_null() || ratio.is_null()) return nullptr;
-  const View shape = one.at("shape");
   return {{"case", index},
-          {"length", shape.at("P").integer() + shape.at("N").integer()},
+          {"length", tokens_before(one) + one.at("shape").at("N").integer()},
           {"ratio", ratio.at("ratio").number()},
-          {"low", or_null(ratio.at("low").number_or_null())},
-          {"high", or_null(ratio.at("high").number_or_null())},
+          {"low", ratio.at("low").number_or_null() ? ratio.at("low").json() : Json(nullptr)},
+          {"high", ratio.at("high").number_or_null() ? ratio.at("high").json() : Json(nullptr)},
           {"verified", speedup.at("verified").boolean()}};
 }
 
+Json growth(const View& one, const Crossover& cross) {
+  Json out = figures_of(cross);
+  out["curve"] = cross.has_curve();
+  out["withheld"] = cross.withheld;
+  out["before"] = tokens_before(one);
+  return out;
+}
+
 Json case_json(const View& record, const View& one, std::size_t group) {
+  const Crossover cross = crossover(one);
   return {{"id", shown(one.at("id"))},
           {"label", shape_of(one)},
           {"verdict", verdict_of(one)},
           {"group", group},
-          {"steps", steps(one)},
+          {"repetitions", one.at("paths").at("engine").at("samples").items().size()},
+          {"growth", growth(one, cross)},
+          {"steps", steps(cross)},
           {"gaps", gaps(one)},
           {"runs", runs(one)},
-          {"speedup", speedup(one)},
+          {"speedup", speedup_by_length(one)},
           {"error", error_by_position(record, one)},
           {"roofline", roofline(record, one)}};
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/report/html/plot_data.h"
+#include "harness/analysis/step_curve.h"
 #include "harness/report/page.h"
 #include "harness/report/words.h"
 
@@ -78,11 +79,16 @@ Json point(const char* path, const char* phase, double flops, double bytes, doub
           {"share", share.is_null() ? Json(nullptr) : Json(share.at("median").number())}};
 }
 
+/// Of a prompt behind tokens that are in the cache the engine reads these tokens' keys and values as well.
 void add_prefill(const View& one, const char* name, Json& points) {
   const auto use = use_of(one.at("paths").at(name), "prefill");
-  const auto bytes = one.at("work").at("weight_bytes_read").number_or_null();
-  if (!use || !bytes || *bytes <= 0) return;
-  points.push_back(point(name, "prefill", use->at("flops").number(), *bytes,
+  const View work = one.at("work");
+  const auto weights = work.at("weight_bytes_read").number_or_null(),
+             kv = work.at("kv_bytes_per_token").number_or_null();
+  if (!use || !weights || *weights <= 0) return;
+  const bool cached = name == std::string("engine");
+  const double bytes = *weights + (cached ? static_cast<double>(depth_of(one)) * kv.value_or(0) : 0);
+  points.push_back(point(name, "prefill", use->at("flops").number(), bytes,
                          use->at("flops_per_s").at("median").number(), use->at("mfu")));
 }
 

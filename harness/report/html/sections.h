@@ -13,6 +13,12 @@ std::string verdict_section(const View& record);
 /// A group of rows for each case: both paths and the speed-up, each number with its value in the record.
 std::string case_table(const View& record);
 
+/// What was compared: models, how they ran, where.
+std::string facts_list(const View& record);
+
+/// A section with the fitted growth of the cases that have steps enough for a curve; "" without any.
+std::string growth_section(const View& record);
+
 /// What can be unfolded: warnings, verification, machine, build, settings, command.
 std::string folded_sections(const View& record);
 

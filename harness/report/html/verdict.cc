@@ -91,9 +91,10 @@ std::string command_text(const View& record) {
 std::string verdict_section(const View& record) {
   std::string items = verification_items(record);
   for (const View& one : record.at("cases").items()) items += case_items(one);
-  const bool fine = record.at("exit_code").integer() == 0;
+  const bool partial = record.has("partial") && record.at("partial").boolean();  // older records have none
+  const char* colour = partial ? "doubtful" : record.at("exit_code").integer() == 0 ? "good" : "bad";
   std::string html = fmt::format("<section id=\"verdict\" class=\"{}\">\n<p class=\"closing\">{}</p>\n<p>{}</p>\n",
-                                 fine ? "good" : "bad", html_text(closing_text(record)), validity_text(record));
+                                 colour, html_text(closing_text(record)), validity_text(record));
   if (!items.empty()) html += "<ul class=\"problems\">\n" + items + "</ul>\n";
   return html + fmt::format("<p>To see it again: <code>{}</code></p>\n</section>\n", html_text(command_text(record)));
 }

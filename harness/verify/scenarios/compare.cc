@@ -30,13 +30,19 @@ void Comparison::fact(Level level, bool holds, const Place& at, const std::strin
 
 double Comparison::compare(Level level, Place at, std::span<const double> found, std::span<const double> expected,
                            int64_t width, double allowed, int64_t first_position, const std::string& what) {
-  const double error = max_distance(found, expected);
-  outcome_.level(level).add(error, allowed);
-  if (error <= allowed) return error;
   const auto count = static_cast<int64_t>(found.size()) / width;
+  std::vector<double> errors;
+  double error = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    errors.push_back(max_distance(found.subspan(i * width, width), expected.subspan(i * width, width)));
+    error = std::max(error, errors.back());
+    double& worst = outcome_.errors_of(level)[first_position + i];
+    worst = std::max(worst, errors.back());
+  }
+  outcome_.level(level).add(error, allowed);
   for (int64_t i = 0; i < count; ++i) {
     const auto part = [&](std::span<const double> all) { return all.subspan(i * width, width); };
-    const double here = max_distance(part(found), part(expected));
+    const double here = errors[i];
     if (here <= allowed) continue;
     at.position = first_position + i;
     const std::string heads = at.stage == "logits" ? "" : name_heads(part(found), part(expected), allowed, at);

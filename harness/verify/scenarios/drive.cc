@@ -30,20 +30,14 @@ class Driver {
       take(script_.steps[i]);
     }
     for (const Twin& twin : script_.twins) run_twin(twin);
-    note_errors();
   }
 
   /// Notes where an exception ended the scenario.
   void note_break(const std::string& error) {
     outcome_.note({Level::invariants, comparison_.place(kNowhere, "state"), 0, 0, "ended in an error: " + error, {}});
-    note_errors();
   }
 
  private:
-  void note_errors() {
-    for (const auto& [position, error] : errors_) outcome_.errors.push_back({position, error});
-  }
-
   // --- steps ---------------------------------------------------------------------------------------------------------
 
   void take(const CacheStep& step) {
@@ -118,9 +112,8 @@ class Driver {
         const auto expected = trace.logits_at(position);
         if (expected.empty()) continue;
         const auto here = found.at(position);
-        const double error = comparison_.compare(Level::logits, at, here, expected, found.vocab, trace.logits.allowed,
-                                                 position, fmt::format("row {}'s logits", row));
-        errors_[position] = std::max(errors_[position], error);
+        comparison_.compare(Level::logits, at, here, expected, found.vocab, trace.logits.allowed, position,
+                            fmt::format("row {}'s logits", row));
         if (options_.metrics) options_.metrics->add(position, expected, here);
       }
     }
@@ -169,7 +162,6 @@ class Driver {
   SlotCheck slots_;
   std::map<int, std::string> last_change_;  // by cache: its last operation that was no forward, "truncate to 4"
   std::map<int64_t, std::vector<LogitRows>> recorded_;  // by step, for twins
-  std::map<int64_t, double> errors_;                    // by position
 };
 
 }  // namespace

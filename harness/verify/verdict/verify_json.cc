@@ -45,6 +45,15 @@ Json findings_json(const std::vector<Finding>& findings) {
   return out;
 }
 
+Json errors_json(const PositionErrors& errors) {
+  Json positions = Json::array(), max_abs = Json::array();
+  for (const auto& [position, error] : errors) {
+    positions.push_back(position);
+    max_abs.push_back(number(error));
+  }
+  return {{"positions", positions}, {"max_abs", max_abs}};
+}
+
 Json outcome_json(const ScenarioOutcome& o) {
   Json out = {{"name", o.name},
               {"seed", o.seed},
@@ -57,12 +66,12 @@ Json outcome_json(const ScenarioOutcome& o) {
     if (o.level(level).checks > 0) levels[level_code(level)] = tally_json(o.level(level));
   out["levels"] = levels;
   out["findings"] = findings_json(o.findings);
-  Json positions = Json::array(), errors = Json::array();
-  for (const PositionError& e : o.errors) {
-    positions.push_back(e.position);
-    errors.push_back(number(e.error));
+  Json& errors = out["errors"] = errors_json(o.errors_of(Level::logits));
+  errors["levels"] = Json::object();
+  for (const Level level : kLevels) {
+    if (level != Level::logits && !o.errors_of(level).empty())
+      errors["levels"][level_code(level)] = errors_json(o.errors_of(level));
   }
-  out["errors"] = {{"positions", positions}, {"max_abs", errors}};
   return out;
 }
 

@@ -15,7 +15,7 @@ Json path_of(int64_t ttft, const std::vector<int64_t>& gaps) {
 Json one_case(const Json& naive, const Json& engine, const Json& ratio = nullptr, const Json& ceiling = nullptr) {
   return {{"shape", {{"P", 4}}},
           {"paths", {{"naive", naive}, {"engine", engine}}},
-          {"speedup", {{"e2e", ratio}}},
+          {"speedup", {{"withheld", nullptr}, {"e2e", ratio}}},
           {"work", {{"ceiling", ceiling}}}};
 }
 
@@ -67,4 +67,50 @@ TEST_CASE("a case of one token has no growth", "[analysis]") {
   const Crossover cross = crossover(View(one));
   CHECK_FALSE(cross.naive);
   CHECK(cross.break_even == 1);
+}
+
+TEST_CASE("32 steps of both paths make a curve, one fewer of either does not", "[analysis]") {
+  const std::vector<int64_t> many(32, 7), fewer(31, 7);
+  const Json enough = one_case(path_of(1, many), path_of(1, many));
+  const Json short_engine = one_case(path_of(1, many), path_of(1, fewer));
+  const Json short_naive = one_case(path_of(1, fewer), path_of(1, many));
+  CHECK(crossover(View(enough)).has_curve());
+  CHECK_FALSE(crossover(View(short_engine)).has_curve());
+  CHECK_FALSE(crossover(View(short_naive)).has_curve());
+}
+
+TEST_CASE("the figures of a curve are the line, the power, the break-even and the share of the ceiling", "[analysis]") {
+  std::vector<int64_t> rising, level;
+  for (int64_t depth = 4; depth < 36; ++depth) {
+    rising.push_back(1000 + 10 * depth);
+    level.push_back(700);
+  }
+  const Json one = one_case(path_of(500, rising), path_of(600, level), {{"ratio", 1.6}}, 32.0);
+  const Crossover cross = crossover(View(one));
+  const Json figures = figures_of(cross);
+  CHECK(figures["naive"]["step_ns_at_zero"] == 1000);
+  CHECK(figures["naive"]["step_ns_per_token"] == 10);
+  CHECK(figures["naive"]["growth_exponent"] == *cross.naive->exponent);
+  CHECK(figures["engine"] == Json({{"step_ns_at_zero", 700}, {"step_ns_per_token", 0}, {"growth_exponent", 0}}));
+  CHECK(figures["break_even_tokens"] == 2);
+  CHECK(figures["of_ceiling"] == 0.05);
+}
+
+TEST_CASE("without a curve there are no figures of growth, and the break-even stays", "[analysis]") {
+  const Json one = one_case(path_of(10, {10, 10}), path_of(9, {10, 10}));
+  const Json figures = figures_of(crossover(View(one)));
+  for (const char* path : {"naive", "engine"})
+    for (const char* figure : {"step_ns_at_zero", "step_ns_per_token", "growth_exponent"})
+      CHECK(figures[path].at(figure).is_null());
+  CHECK(figures["break_even_tokens"] == 1);
+  CHECK(figures["of_ceiling"].is_null());
+}
+
+TEST_CASE("where the speed-up is withheld nobody is told when the engine pays", "[analysis]") {
+  Json one = one_case(path_of(10, {10, 10}), path_of(9, {10, 10}));
+  one["speedup"]["withheld"] = "the outputs disagree";
+  const Crossover cross = crossover(View(one));
+  CHECK(cross.withheld);
+  CHECK(cross.break_even == 1);
+  CHECK(figures_of(cross)["break_even_tokens"].is_null());
 }

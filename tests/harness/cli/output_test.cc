@@ -1,6 +1,5 @@
 #include <chrono>
 
-#include "harness/cli/config_flags.h"
 #include "harness/cli/generation_output.h"
 #include "harness/cli/npy.h"
 #include "tests/support/catch.h"
@@ -18,14 +17,6 @@ TEST_CASE("a .npy header is padded so that the data is aligned", "[harness][cli]
   }
   CHECK_THAT(npy_header("f8", {7}), Catch::Matchers::Contains("'fortran_order': False, 'shape': (7,), }"));
   CHECK_THAT(npy_header("f8", {7, 8}), Catch::Matchers::Contains("'shape': (7, 8), }"));
-}
-
-TEST_CASE("durations are in words", "[harness][cli]") {
-  CHECK(duration_text(0.4) == "0 s");
-  CHECK(duration_text(59.4) == "59 s");
-  CHECK(duration_text(59.6) == "1 min 0 s");
-  CHECK(duration_text(3725) == "1 h 2 min");
-  CHECK(duration_text(-1) == "0 s");
 }
 
 TEST_CASE("without a tokenizer a stream is ids with spaces between them", "[harness][cli]") {

@@ -296,10 +296,31 @@ TEST_CASE("the listener hears every stage before it runs, with the time that is 
                       [&](const std::string& stage, int64_t done, int64_t total, std::optional<double> left) {
                         heard.push_back(stage + " " + std::to_string(done) + "/" + std::to_string(total));
                         last = left;
+                        return true;
                       });
   CHECK(heard == std::vector<std::string>{"first call 0/2", "first call 1/2", "warm-up 0/12", "warm-up 1/12",
                                           "repetition 0/3", "repetition 1/3", "repetition 2/3"});
   REQUIRE(last);
   // One round: naive 3221 + 777, engine 821 + 777.
   CHECK(*last == Approx((3221 + 777 + 821 + 777) * 1e-9));
+}
+
+TEST_CASE("a listener that has enough ends the measurement with the rounds there are") {
+  ManualProbe probe;
+  const auto measured = [&](const std::string& stage, int64_t done) {
+    ScriptedSubject subject = standard_subject(probe);
+    return measure_repetitions(
+        subject, request_of_rows(1), policy_of(4), probe,
+        [&](const std::string& at, int64_t so_far, int64_t, std::optional<double>) { return at != stage || so_far < done; });
+  };
+  const CaseMeasurement begun = measured("repetition", 2), warming = measured("warm-up", 1), cold = measured("first call", 0);
+  CHECK(begun.interrupted);
+  CHECK(begun.naive.samples.size() == 2);
+  CHECK(begun.engine.samples.size() == 2);
+  CHECK(warming.interrupted);
+  CHECK(warming.naive.warmup.size() == 1);
+  CHECK(warming.naive.samples.empty());
+  CHECK(cold.interrupted);
+  CHECK(cold.engine.samples.empty());
+  CHECK_FALSE(measured("repetition", 9).interrupted);
 }

@@ -258,7 +258,7 @@ TEST_CASE("a plan lists shapes and exact work, and an estimate that grows with i
   const LoadedConfig config = load_text(
       config_text(kTiny, "{name: short, tokens: [1, 2, 3]}, {name: long, synthetic: {length: 200}}",
                   "sampler: {max_tokens: 8, num_samples: 2}\nrun: {repetitions: 20, threads: 1, peaks: off}"));
-  const auto planned = plan_config(config);
+  const auto planned = plan_config(config).cases;
   REQUIRE(planned.size() == 2);
   CHECK(planned[0].id == "tiny/short");
   CHECK(planned[0].shape == "pp3 tg8");
@@ -274,7 +274,7 @@ TEST_CASE("a plan counts the time that the machine's peaks take, once for a grou
   const auto seconds = [](const std::string& peaks) {
     const auto planned = plan_config(load_text(
         config_text(kTiny, "{name: a, tokens: [1]}, {name: b, tokens: [2]}",
-                    "sampler: {max_tokens: 1}\nrun: {repetitions: 1, threads: 1, verify: off, peaks: " + peaks + "}")));
+                    "sampler: {max_tokens: 1}\nrun: {repetitions: 1, threads: 1, verify: off, peaks: " + peaks + "}"))).cases;
     return std::pair(planned[0].estimated_s, planned[1].estimated_s);
   };
   const auto on = seconds("on"), off = seconds("off");
@@ -288,10 +288,14 @@ TEST_CASE("a plan estimates by rates: so many steps, so many FLOPs beyond them")
                                                     "sampler: {max_tokens: 8}\nrun: {repetitions: 6, verify: off}"));
   const ModelDims dims{32, 97, 2, 4, 2, 64, {}};
   const GptConfig gpt(dims, architecture_of("head", dims));
-  // FLOPs for nothing: 8 steps a generation, 2 paths, 1 cold + 3 warm-up + 6 repetitions.
+  // FLOPs for nothing: 8 steps a generation, 2 paths, 1 cold + 3 warm-up + 6 repetitions; a fresh engine's generation and a
+  // naive first token.
   const Prompt three{"p", PromptKind::tokens, "", {1, 2, 3}};
-  CHECK(estimate_case(config.cases[0], three, gpt, {0, 0.5, 1e300}).estimated_s == Approx(0.5 * 8 * 2 * 10));
-  CHECK(estimate_case(config.cases[0], three, gpt, {7, 0.5, 1e300}).estimated_s == Approx(7 + 0.5 * 8 * 2 * 10));
+  const double seconds = 0.05 * (8 * 2 * 10 + 8 + 1);
+  CHECK(estimate_case(config.cases[0], three, gpt, {0, 0.05, 1e300}).estimated_s == Approx(seconds));
+  CHECK(estimate_case(config.cases[0], three, gpt, {7, 0.05, 1e300}).estimated_s == Approx(7 + seconds));
+  // 8 seconds a round: two of warm-up spend its time.
+  CHECK(estimate_case(config.cases[0], three, gpt, {0, 0.5, 1e300}).measured_s == Approx(8 * (1 + 2 + 6)));
 }
 
 TEST_CASE("a plan throws the first error that the run would meet") {

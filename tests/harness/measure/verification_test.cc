@@ -81,7 +81,11 @@ TEST_CASE("a run verifies the cache of a sound model once and in a tenth of the 
   CHECK(v["levels"]["L5"]["checks"] == 0);
   CHECK(v["logits"]["float64"]["checks"] > 0);
   CHECK(v["logits"]["float32"]["checks"] > 0);
-  CHECK(v["error_by_position"]["positions"].size() == v["error_by_position"]["max_abs"].size());
+  const Json& errors = v["error_by_position"];
+  CHECK(errors["positions"].size() == errors["max_abs"].size());
+  REQUIRE(errors["levels"].contains("L3"));
+  CHECK(errors["levels"]["L3"]["positions"].back() == errors["positions"].back());
+  CHECK(errors["levels"]["L3"]["positions"].size() == errors["levels"]["L3"]["max_abs"].size());
   double sampled = 0;
   for (const Json& cell : record["cases"]) {
     CHECK(cell["verification"] == Json({{"verdict", "PASS"}, {"index", 0}}));

@@ -334,6 +334,28 @@ TEST_CASE("a long enough case shows how the time of a token grows in both paths"
   CHECK_THAT(curves, Catch::Matchers::Contains("naive 100.0 µs, engine 0 µs, of which reading"));
 }
 
+TEST_CASE("a case without a speed-up is not said to pay, one that is not verified with a question mark", "[report]") {
+  Json record = sample();
+  record["cases"][0]["speedup"]["verified"] = false;
+  CHECK_THAT(render_table(record, false, 120), Catch::Matchers::Contains("of the speed-up that FLOPs allow (?: not verified)\n"));
+  record["cases"][0]["speedup"]["withheld"] = "the outputs disagree";
+  const std::string table = render_table(record, false, 120);
+  CHECK_THAT(table, Catch::Matchers::Contains("grows with power"));
+  CHECK_THAT(table, !Catch::Matchers::Contains("    pays "));
+}
+
+TEST_CASE("tokens that were in the cache before are not counted as generated", "[report]") {
+  Json record = sample();
+  Json& shape = record["cases"][0]["shape"];
+  REQUIRE(shape["P"] == 6);
+  shape["P"] = 2;
+  shape["depth"] = 4;
+  shape["label"] = "pp2 tg64 @ d4";
+  const std::string table = render_table(record, false, 120);
+  CHECK_THAT(block(table, "AGREE       demo/france"), Catch::Matchers::Contains("  64      1 of 1"));
+  CHECK_THAT(table, Catch::Matchers::Contains("both    \" Paris."));
+}
+
 TEST_CASE("cases of few tokens show no growth", "[report]") {
   Json record = sample();
   record["cases"].erase(0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "harness/report/export/escape.h"
 #include "tests/harness/report/export/records.h"
@@ -90,6 +91,36 @@ TEST_CASE("CSV leaves empty what is null and keeps withheld speed-ups with their
   CHECK(rows[8].at("mbu_median").empty());
   CHECK(rows[8].at("speedup_verified") == "false");
   CHECK(rows[8].at("checkpoint_xxh128").empty());
+}
+
+TEST_CASE("CSV has the crossover's figures: of a curve by path, break-even and efficiency of the case",
+          "[report][csv]") {
+  const Json record = sample();
+  const auto rows = records_of(render_csv(record));
+  const Json figures = figures_of(crossover(View(record["cases"][0])));
+  for (const auto& [row, path] : {std::pair{0, "naive"}, std::pair{1, "engine"}}) {
+    for (const char* name : {"step_ns_at_zero", "step_ns_per_token", "growth_exponent"})
+      CHECK(rows[row].at(name) == figures[path][name].dump());
+    CHECK(rows[row].at("break_even_tokens") == figures["break_even_tokens"].dump());
+    CHECK(rows[row].at("of_ceiling") == figures["of_ceiling"].dump());
+  }
+  CHECK(rows[2].at("step_ns_per_token").empty());  // 14 steps make no curve
+  CHECK_FALSE(rows[2].at("break_even_tokens").empty());
+  CHECK(rows[7].at("break_even_tokens").empty());  // withheld
+  CHECK(rows.back().at("break_even_tokens").empty());
+}
+
+TEST_CASE("CSV says how deep a case was, whether the run is whole and in how many processes it ran", "[report][csv]") {
+  Json record = sample();
+  const auto older = records_of(render_csv(record));
+  for (const char* name : {"depth_tokens", "partial", "sessions"}) CHECK(older[0].at(name).empty());
+  record["partial"] = true;
+  record["sessions"] = {"2026-11-22T10:15:00Z", "2026-11-22T11:00:00Z"};
+  record["cases"][0]["shape"]["depth"] = 512;
+  const auto rows = records_of(render_csv(record));
+  CHECK(rows[0].at("depth_tokens") == "512");
+  CHECK(rows[0].at("partial") == "true");
+  CHECK(rows[0].at("sessions") == "2");
 }
 
 TEST_CASE("every column of the CSV has a name of its own and is told in results/README.md", "[report][csv]") {

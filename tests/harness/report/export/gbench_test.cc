@@ -1,8 +1,11 @@
 #include "harness/report/export/gbench.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "tests/harness/report/export/records.h"
 
@@ -61,6 +64,28 @@ TEST_CASE("a batch's rates count the positions and tokens of all its rows", "[re
   // naive pushes the 10 tokens of the prompt through the model once for each of the 4 rows.
   CHECK(naive[0]["tok_per_s"].get<double>() == Approx(40e9 / naive[0]["real_time"].get<double>()).epsilon(1e-5));
   CHECK(engine[0]["tok_per_s"].get<double>() == Approx(10e9 / engine[0]["real_time"].get<double>()).epsilon(1e-5));
+}
+
+TEST_CASE("what all repetitions say of growth is a counter in each row of decode, and of the engine's whole run",
+          "[report][gbench]") {
+  const Json record = sample(), document = exported(record);
+  const Json figures = figures_of(crossover(View(record["cases"][0])));
+  for (const char* path : {"naive", "engine"})
+    for (const Json& row : rows_of(document, fmt::format("demo/france/{}/decode", path)))
+      for (const auto& [name, value] : figures[path].items()) CHECK(row[name] == value);
+  for (const Json& row : rows_of(document, "demo/france/engine/e2e"))
+    for (const char* name : {"break_even_tokens", "of_ceiling"}) CHECK(row[name] == figures[name]);
+  CHECK_FALSE(rows_of(document, "demo/france/naive/e2e")[0].contains("of_ceiling"));
+  CHECK_FALSE(rows_of(document, "demo/tool/naive/decode")[0].contains("step_ns_per_token"));  // no curve
+  CHECK_FALSE(rows_of(document, "demo/italy/engine/e2e")[0].contains("break_even_tokens"));   // withheld
+}
+
+TEST_CASE("the context says whether a run was interrupted", "[report][gbench]") {
+  Json record = sample();
+  CHECK(exported(record)["context"]["kvproof_partial"] == false);
+  CHECK(exported(record)["context"]["kvproof_exit_code"] == 5);
+  record["partial"] = true;
+  CHECK(exported(record)["context"]["kvproof_partial"] == true);
 }
 
 TEST_CASE("CPU time is that of the whole call and 0 where the record has none", "[report][gbench]") {

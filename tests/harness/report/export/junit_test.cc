@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <pugixml.hpp>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "harness/report/export/escape.h"
 #include "harness/report/text.h"
@@ -106,6 +107,40 @@ TEST_CASE("JUnit has the settings of a case and the machine of a suite", "[repor
   CHECK(property(parsed.suites().child("testsuite"), "kvproof.dirty") == "true");
 }
 
+TEST_CASE("a JUnit test has the crossover's figures that exist", "[report][junit]") {
+  const Json record = sample(), figures = figures_of(crossover(View(record["cases"][0])));
+  const Parsed parsed(render_junit(record));
+  const auto test = parsed.test("demo/france");
+  for (const char* path : {"naive", "engine"})
+    for (const char* name : {"step_ns_at_zero", "step_ns_per_token", "growth_exponent"})
+      CHECK(property(test, std::string(path) + "." + name) == figures[path][name].dump());
+  for (const char* name : {"break_even_tokens", "of_ceiling"}) CHECK(property(test, name) == figures[name].dump());
+  const auto names = [&](const char* of) {
+    std::vector<std::string> all;
+    for (const pugi::xml_node one : parsed.test(of).child("properties").children())
+      all.push_back(one.attribute("name").value());
+    return all;
+  };
+  const auto has = [](const std::vector<std::string>& all, const char* name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  CHECK_FALSE(has(names("demo/tool"), "naive.step_ns_per_token"));  // 14 steps make no curve
+  CHECK(has(names("demo/tool"), "break_even_tokens"));
+  CHECK_FALSE(has(names("demo/italy"), "break_even_tokens"));  // withheld
+}
+
+TEST_CASE("a JUnit suite says that a run was interrupted, and in how many processes it ran", "[report][junit]") {
+  Json record = sample();
+  record["partial"] = true;
+  record["exit_code"] = 130;
+  record["sessions"] = {"2026-11-22T10:15:00Z", "2026-11-22T11:00:00Z"};
+  const Parsed parsed(render_junit(record));
+  const auto suite = parsed.suites().child("testsuite");
+  CHECK(property(suite, "partial") == "true");
+  CHECK(property(suite, "exit_code") == "130");
+  CHECK(property(suite, "sessions") == "2");
+}
+
 TEST_CASE("what JUnit makes of a case's verdicts", "[report][junit]") {
   struct Row {
     const char *agreement, *verification, *validity, *element, *said;
@@ -117,7 +152,7 @@ TEST_CASE("what JUnit makes of a case's verdicts", "[report][junit]") {
       {"AGREE", "FAIL", "INVALID", "failure", "failed verification"},
       {"AGREE", "PASS", "INVALID", "failure", "the clock stood still"},
       {"UNVERIFIED", "OFF", "VALID", "skipped", "UNVERIFIED: 64 of 64"},
-      {"AGREE", "OFF", "VALID", "skipped", "OFF: run.verify is off"},
+      {"AGREE", "OFF", "VALID", "skipped", "OFF: the cache was not verified"},
       {"AGREE", "INCONCLUSIVE", "VALID", "skipped", "INCONCLUSIVE: not verified"},
   }));
   CAPTURE(row.agreement, row.verification, row.validity);

@@ -1,9 +1,12 @@
 #include "harness/report/export/markdown.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <regex>
 #include <sstream>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "harness/report/export/escape.h"
 #include "tests/harness/report/export/records.h"
@@ -95,6 +98,42 @@ TEST_CASE("a speed-up that nobody verified has a question mark, one withheld its
   CHECK_THAT(text, Contains("speed-up of `bare/ids/run.verify=off` with a question mark: not verified"));
 }
 
+TEST_CASE("the cases with a curve have a row each in a table of growth", "[report][markdown]") {
+  Json record = sample();
+  const Crossover cross = crossover(View(record["cases"][0]));
+  const std::string text = render_markdown(record);
+  const std::string table = text.substr(text.find("### How does the time of a token grow?"));
+  const std::string row = line_with(table, "| `demo/france`");
+  CHECK(cells_of(row) == 8);
+  CHECK_THAT(row, Contains("| 6 … 68 | naive<br>engine |"));
+  CHECK_THAT(row, Contains(fmt::format("{:.2f} µs<br>{:.4f} µs", cross.naive->line.slope / 1e3,
+                                       cross.engine->line.slope / 1e3)));
+  CHECK_THAT(row, Contains(fmt::format("| {:.2f}<br>{:.2f} |", *cross.naive->exponent, *cross.engine->exponent)));
+  CHECK_THAT(row, Contains(fmt::format("| token {} | {:.0f} % |", *cross.break_even, 100 * *cross.of_ceiling)));
+  CHECK_THAT(line_with(table, "| `demo/tool`"), StartsWith("no line"));
+  record["cases"][0]["speedup"]["verified"] = false;
+  CHECK_THAT(render_markdown(record), Contains(fmt::format("| token {}? | ", *cross.break_even)));
+  record["cases"][0]["speedup"] = record["cases"][3]["speedup"];
+  CHECK_THAT(render_markdown(record), Contains("| withheld | – |"));
+  record["cases"].erase(0);
+  CHECK_THAT(render_markdown(record), !Contains("### How does the time"));
+}
+
+TEST_CASE("an interrupted run says so in the first line, a run gone on with when its processes began",
+          "[report][markdown]") {
+  Json record = sample();
+  record["partial"] = true;
+  record["exit_code"] = 130;
+  record["sessions"] = {"2026-11-22T10:15:00Z", "2026-11-22T11:00:00Z"};
+  const std::string text = render_markdown(record);
+  CHECK_THAT(lines_of(text)[0], Contains("Exit code 130: interrupted"));
+  CHECK_THAT(
+      text,
+      Contains("- cut off and gone on with; its processes began `2026-11-22T10:15:00Z`, `2026-11-22T11:00:00Z`\n"));
+  record["sessions"].erase(1);
+  CHECK_THAT(render_markdown(record), !Contains("gone on with"));
+}
+
 TEST_CASE("failures have their place and the command that shows them again", "[report][markdown]") {
   Json record = sample();
   record["command"] = {"kvproof", "run", "my configs/a.yaml"};
@@ -121,7 +160,7 @@ TEST_CASE("nothing failed, nothing to note, nothing to warn of: no such headings
   record["warnings"] = Json::array();
   record["exit_code"] = 0;
   const std::string text = render_markdown(record);
-  CHECK(text.find("###") == std::string::npos);
+  for (const char* heading : {"### Failures", "### Notes", "### Warnings"}) CHECK_THAT(text, !Contains(heading));
   CHECK_THAT(text, StartsWith("**kvproof: 1 case: 1 AGREE. Exit code 0: fine. Measurements: 1 VALID.**\n"));
 }
 
@@ -135,7 +174,7 @@ TEST_CASE("whatever texts a record has, Markdown shows them and obeys none", "[r
   CHECK(markdown.find(markdown_code(text + "demo/france")) != std::string::npos);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     CAPTURE(lines[i]);
-    if (plain_lines[i].starts_with("|")) CHECK(cells_of(lines[i]) == 10);
+    if (plain_lines[i].starts_with("|")) CHECK(cells_of(lines[i]) == cells_of(plain_lines[i]));
     CHECK(std::none_of(lines[i].begin(), lines[i].end(), [](unsigned char c) { return c < 0x20; }));
     const std::string rest = std::regex_replace(without_code(lines[i]),
                                                 std::regex("</?(code|span|details|summary)>|<br>|&#?[a-z0-9]+;"), "?");

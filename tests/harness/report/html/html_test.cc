@@ -2,6 +2,7 @@
 
 #include <regex>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "harness/report/html/embedded.h"
 #include "harness/report/text.h"
@@ -38,6 +39,7 @@ TEST_CASE("the page brings its style, its scripts and the library along", "[repo
   const std::string page = render_html(sample());
   const PageFiles files = page_files();
   CHECK(page.find(files.style) != std::string::npos);
+  CHECK(page.find(files.parts) != std::string::npos);
   CHECK(page.find(files.charts) != std::string::npos);
   CHECK(page.find(files.script) != std::string::npos);
   CHECK(files.chart_js.size() > 100'000);
@@ -149,6 +151,55 @@ TEST_CASE("each number of the table stands beside the record's value", "[report]
   CHECK(table.find("<data value=\"1570.405\">1570 (42 %)</data>") != std::string::npos);
   CHECK(table.find("<data value=\"7.1202\">7.12x</data> <span class=\"interval\" data-low=\"7.0995\" "
                    "data-high=\"7.171\">[7.10, 7.17]</span>") != std::string::npos);
+}
+
+TEST_CASE("the table of growth has the crossover's numbers, of the cases with a curve", "[report][html]") {
+  const Json record = sample(), figures = figures_of(crossover(View(record["cases"][0])));
+  const std::string table = between(render_html(record), "<section id=\"growth\">", "</section>");
+  std::size_t numbers = 0;
+  const auto check = [&](const Json& value) {
+    ++numbers;
+    CAPTURE(value);
+    CHECK(table.find("<data value=\"" + value.dump() + "\">") != std::string::npos);
+  };
+  for (const char* path : {"naive", "engine"})
+    for (const auto& [name, value] : figures[path].items()) check(value);
+  check(figures["break_even_tokens"]);
+  check(figures["of_ceiling"]);
+  CHECK(count(table, "<data ") == numbers);
+  CHECK(count(table, "<tbody>") == 1);
+  CHECK(table.find("6 … 68</td>") != std::string::npos);
+}
+
+TEST_CASE("without a curve there is no table of growth, and a withheld speed-up has no break-even", "[report][html]") {
+  Json record = sample();
+  record["cases"][0]["speedup"]["verified"] = false;
+  CHECK(render_html(record).find("<data value=\"1\">token 1?</data>") != std::string::npos);
+  record["cases"][0]["speedup"] = record["cases"][3]["speedup"];
+  CHECK(render_html(record).find("<td rowspan=\"2\">withheld</td><td rowspan=\"2\">–</td>") != std::string::npos);
+  record["cases"].erase(0);
+  CHECK(render_html(record).find("id=\"growth\"") == std::string::npos);
+}
+
+TEST_CASE("an interrupted run says so in its verdict, a run gone on with when its processes began", "[report][html]") {
+  Json record = sample();
+  record["partial"] = true;
+  record["exit_code"] = 130;
+  record["sessions"] = {"2026-11-22T10:15:00Z", "2026-11-22T11:00:00Z"};
+  const std::string page = render_html(record),
+                    verdict = between(page, "<section id=\"verdict\" class=\"doubtful\">", "</section>");
+  CHECK(verdict.find("Exit code 130: interrupted") != std::string::npos);
+  CHECK(page.find("<li>2026-11-22T10:15:00Z</li>\n<li>2026-11-22T11:00:00Z</li>") != std::string::npos);
+  record["sessions"].erase(1);
+  CHECK(render_html(record).find("gone on with") == std::string::npos);
+}
+
+TEST_CASE("the page says what was compared, with what and where", "[report][html]") {
+  const std::string facts = between(render_html(sample()), "<section id=\"facts\">", "</section>");
+  for (const char* words : {"computes the whole text again", "<dd>demo: ", "float32, cpu, 2 threads", "2 cores"}) {
+    CAPTURE(words);
+    CHECK(facts.find(words) != std::string::npos);
+  }
 }
 
 TEST_CASE("the table says what is not verified and what is withheld, and why", "[report][html]") {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "harness/analysis/crossover.h"
 #include "harness/error.h"
 #include "tests/harness/report/html/page.h"
 
@@ -52,9 +53,6 @@ TEST_CASE("a step stands at the tokens before it, with the median over the repet
                                           {{10, {50, 50, 50}}}))["cases"][0]["steps"];
   CHECK(steps["naive"]["depth"] == Json({6, 7, 8}));  // behind 6 tokens of the prompt
   CHECK(steps["naive"]["ns"] == Json({110.0, 200.0, 300.0}));
-  CHECK(steps["naive"]["slope"] == 95.0);  // of 90, 100 and 95
-  CHECK(steps["engine"]["slope"] == 0.0);
-  CHECK(steps["engine"]["intercept"] == 50.0);
 }
 
 TEST_CASE("of very many steps some are shown, and the count says of how many", "[report][html]") {
@@ -64,10 +62,75 @@ TEST_CASE("of very many steps some are shown, and the count says of how many", "
   CHECK(steps["naive"]["depth"].back() == 6 + 4999);
 }
 
-TEST_CASE("one step has no line through it", "[report][html]") {
-  const Json steps = data_of(with_samples({{10, {100}}}, {{10, {50}}}))["cases"][0]["steps"];
-  CHECK(steps["naive"]["ns"] == Json({100.0}));
-  CHECK(steps["naive"]["slope"].is_null());
+TEST_CASE("the lines drawn through the steps are those of the case's crossover", "[report][html]") {
+  const Json record = sample(), growth = data_of(record)["cases"][0]["growth"];
+  const Json figures = figures_of(crossover(View(record["cases"][0])));
+  CHECK(figures["naive"]["step_ns_per_token"].get<double>() > 0);
+  for (const auto& [name, figure] : figures.items()) CHECK(growth[name] == figure);
+  CHECK(growth["curve"] == true);
+  CHECK(growth["withheld"] == false);
+  CHECK(growth["before"] == 6);
+}
+
+TEST_CASE("through fewer steps than make a curve no line is drawn", "[report][html]") {
+  const Json growth = data_of(with_samples({{10, {100, 200}}}, {{10, {50, 60}}}))["cases"][0]["growth"];
+  CHECK(growth["curve"] == false);
+  CHECK(growth["naive"]["step_ns_per_token"].is_null());
+  CHECK(growth["break_even_tokens"] == 2);
+}
+
+TEST_CASE("tokens that were in the cache beforehand stand before all that is plotted", "[report][html]") {
+  Json record = with_samples({{40, {100, 100}}}, {{20, {20, 20}}});
+  record["cases"][0]["shape"]["depth"] = 500;
+  const Json data = data_of(record), &one = data["cases"][0];
+  CHECK(one["steps"]["naive"]["depth"] == Json({506, 507}));
+  CHECK(one["speedup"]["length"] == Json({507, 508, 509}));
+  CHECK(one["growth"]["before"] == 506);
+  CHECK(data["groups"][0]["ends"][0]["length"] == 500 + 6 + 64);
+}
+
+TEST_CASE("a case behind a filled cache is not compared by length with one behind an empty one", "[report][html]") {
+  Json record = sample();
+  record["cases"] = Json::array({record["cases"][0], record["cases"][0], record["cases"][0]});
+  record["cases"][1]["shape"]["depth"] = 100;
+  record["cases"][2]["shape"]["depth"] = 200;
+  const Json cases = data_of(record)["cases"];
+  CHECK(cases[0]["group"] != cases[1]["group"]);
+  CHECK(cases[1]["group"] == cases[2]["group"]);
+}
+
+TEST_CASE("behind a filled cache the engine's prefill reads that, too", "[report][html]") {
+  Json record = sample();
+  record["cases"][0]["shape"]["depth"] = 100;
+  const Json points = data_of(record)["cases"][0]["roofline"]["points"];
+  CHECK(points[0]["intensity"].get<double>() == Approx(44040000.0 / 14700560));
+  CHECK(points[1]["intensity"].get<double>() == Approx(44040000.0 / (14700560 + 100 * 8192)));
+}
+
+TEST_CASE("beside the speed-up stand the ratio of positions, which ends at the record's, and what FLOPs allow",
+          "[report][html]") {
+  Json record = sample();
+  Json& rows = record["cases"][2];  // of 5, 4, 4 and 5 tokens, the one that ended each included
+  rows["paths"]["naive"]["token_forwards"] = 4 * (10 + 11 + 12 + 13) + 2 * 14;
+  rows["paths"]["engine"]["token_forwards"] = 10 + 4 + 3 + 3 + 4;
+  rows["work"]["work_ratio"] = 212. / 24;
+  const Json data = data_of(record);
+  for (const int i : {0, 1, 2}) {
+    CAPTURE(i);
+    const Json &curve = data["cases"][i]["speedup"], &work = record["cases"][i]["work"];
+    REQUIRE(curve["positions"].size() == curve["length"].size());
+    CHECK(curve["positions"].back().get<double>() == Approx(work["work_ratio"].get<double>()).epsilon(1e-5));
+    CHECK(curve["ceiling"] == work["ceiling"]);
+  }
+  const Json positions = data["cases"][0]["speedup"]["positions"];
+  CHECK(positions[0] == 1);
+  CHECK(positions[2].get<double>() == Approx((6. + 7 + 8) / (6 + 2)));
+}
+
+TEST_CASE("where the positions cannot be counted from the rows no ratio of them is drawn", "[report][html]") {
+  Json record = sample();
+  record["cases"][0]["paths"]["naive"]["token_forwards"] = 2401;
+  CHECK(data_of(record)["cases"][0]["speedup"]["positions"].is_null());
 }
 
 TEST_CASE("the gaps of all repetitions are sorted, each with the share that is not longer", "[report][html]") {
@@ -207,8 +270,28 @@ TEST_CASE("a model whose weights are unknown here has no place on the roofline",
 TEST_CASE("errors by position are those of the case's verification", "[report][html]") {
   const Json error = data_of(sample())["cases"][0]["error"];
   CHECK(error["logits"] ==
-        Json({{"scenario", "decode[7,9]/float32"}, {"positions", {6, 7, 8}}, {"max_abs", {2.6e-06, 2.5e-06, 3e-06}}}));
+        Json({{"positions", {6, 7, 8}}, {"max_abs", {2.6e-06, 2.5e-06, 3e-06}}, {"scenario", "decode[7,9]/float32"}}));
+  CHECK(error["levels"] == Json::array({{{"positions", {5, 6, 7}},
+                                         {"max_abs", {1e-06, 0, 1.5e-06}},
+                                         {"level", "L3"},
+                                         {"name", "keys and values"}}}));
   CHECK(error["findings"] == Json::array());
+  CHECK(error["dtype"] == "float32");
+  Json older = sample();
+  older["verifications"][0]["error_by_position"].erase("levels");
+  CHECK(data_of(older)["cases"][0]["error"]["levels"] == Json::array());
+}
+
+TEST_CASE("of the levels that compare numbers the worst is told, in units of what is allowed", "[report][html]") {
+  Json record = sample();
+  Json& levels = record["verifications"][0]["levels"];
+  levels["L3"]["checks"] = 0;
+  levels["L4"]["worst_ratio"] = 0.25;
+  const Json worst = data_of(record)["cases"][0]["error"]["worst"];
+  REQUIRE(worst.size() == 2);
+  CHECK(worst[0]["level"] == "L2");
+  CHECK(worst[0]["ratio"] == levels["L2"]["worst_ratio"]);
+  CHECK(worst[1] == Json({{"level", "L4"}, {"name", "side state"}, {"ratio", 0.25}}));
 }
 
 TEST_CASE("what failed is plotted by level, where it has a place", "[report][html]") {

@@ -41,3 +41,24 @@ TEST_CASE("the engine passes every kind of scenario", "[scenarios]") {
     CHECK(!outcome.failed());
   }
 }
+
+TEST_CASE("errors are kept by position and level, the largest of them is the level's", "[scenarios]") {
+  Models models("", "float32");
+  const ScenarioOutcome outcome = run(models, "decode[7,9]", "float32");
+  const auto positions_of = [&](Level level) {
+    std::vector<int64_t> positions;
+    for (const auto& [position, error] : outcome.errors_of(level)) positions.push_back(position);
+    return positions;
+  };
+  CHECK(positions_of(Level::logits) == std::vector<int64_t>{6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+  CHECK(positions_of(Level::keys_values) ==
+        std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+  CHECK(positions_of(Level::behaviour).empty());
+  for (const Level level : {Level::logits, Level::keys_values, Level::side_state}) {
+    double worst = 0;
+    for (const auto& [position, error] : outcome.errors_of(level)) worst = std::max(worst, error);
+    CAPTURE(level_name(level));
+    CHECK(worst == outcome.level(level).worst_error);
+    CHECK(worst > 0);
+  }
+}
