@@ -133,3 +133,17 @@ TEST_CASE("a case can be closed and opened again", "[paired][program]") {
   CHECK(child.open("tiny/short", {1, 0}).engine == facts.engine);
   CHECK_THROWS_WITH(child.open("tiny/long", {1, 0}), Contains("argument: case: the config has no case tiny/long"));
 }
+
+TEST_CASE("cases of different models are opened in turn, one model at a time", "[paired][program]") {
+  const ConfigFile config;
+  MeasureChild child(Side::base, start_process(config.command({"sweep.run.dtype=[float32, bfloat16]"})));
+  REQUIRE(child.hello().cases.size() == 4);
+  const std::string narrow = "tiny/short/run.dtype=bfloat16", wide = "tiny/short/run.dtype=float32";
+  const CaseFacts first = child.open(wide, {1, 0});
+  CHECK(child.open(narrow, {1, 0}).dtype == "bfloat16");
+  CHECK_THROWS_WITH(child.epoch(wide, {}, {1, 0}), Contains("is not open; " + narrow + " is"));
+  CHECK(child.epoch(narrow, {}, {2, 0}).units == 2);
+  const CaseFacts again = child.open(wide, {1, 0});
+  CHECK(again.dtype == "float32");
+  CHECK(again.engine == first.engine);
+}

@@ -119,6 +119,13 @@ TEST_CASE("what cannot be answered is refused, and life goes on", "[paired]") {
   }
 }
 
+TEST_CASE("after an open that failed no case is open", "[paired]") {
+  const Header epoch = request("epoch", "demo/a", {{"what", "naive_e2e"}, {"calls", 1}});
+  const Served served = serve({kHello, request("open", "demo/a"), epoch, request("open", "demo/large"), epoch});
+  CHECK_FALSE(served.answers[2].contains("error"));
+  CHECK(error_of(served.answers[4]) == "argument: case: demo/a is not open; none is");
+}
+
 TEST_CASE("a config that cannot be used is answered, and ends the child", "[paired]") {
   Header hello = kHello;
   hello["id"] = 1;
