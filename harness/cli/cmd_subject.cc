@@ -97,7 +97,8 @@ ExitCode serve_engine(Call& call) {
 ExitCode serve_config(Call& call) {
   for (const std::string& name : call.arguments.flag_names()) {
     if (name != "--config" && name != "--set" && name != "--format" && call.arguments.given(name))
-      throw ArgumentError("--config", fmt::format("cannot be combined with {}; the config says what runs, and --set changes it", name));
+      throw ArgumentError("--config",
+                          fmt::format("cannot be combined with {}; the config says what runs, and --set changes it", name));
   }
   const std::string file = call.arguments.required("--config", "the YAML file of what to measure");
   const auto sets = call.arguments.texts("--set");
