@@ -1,4 +1,5 @@
-// kvproof subject: our own engine as a child process that speaks kvproof-subject/1, for other programs and for its test.
+// kvproof subject: our own engine as a child process, for other programs and for its test. It speaks kvproof-subject/1, or
+// with --config kvproof-measure/1, by which kvproof compare times it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -6,7 +7,9 @@
 #include "harness/build_info.h"
 #include "harness/cli/command.h"
 #include "harness/cli/model_flags.h"
+#include "harness/config/config.h"
 #include "harness/error.h"
+#include "harness/measure/paired/serve_measure.h"
 #include "harness/subject/fd_stream.h"
 #include "harness/subject/serve.h"
 
@@ -54,26 +57,68 @@ int take_stdout() {
   return messages;
 }
 
-ExitCode run(Call& call) {
-  const auto flags = read_model_flags(call.arguments);
+void require_program_on_stdin() {
   if (isatty(STDIN_FILENO) != 0)
     throw ArgumentError("stdin",
                         "is a terminal, and kvproof subject is for programs, which talk to it there; type "
                         "kvproof verify --subject \"kvproof subject --base-dir …\"");
-  OwnEngine engine(flags, call.console);
+}
+
+void require_own_format(const Call& call) {
   if (call.console.json())
     throw ArgumentError("--format", "stdout holds the protocol's messages, in one format; leave the flag out");
+}
+
+/// A stream that breaks off is told with its end.
+template <class Serve>
+void serve(Serve&& serve_until_the_end) {
+  try {
+    serve_until_the_end();
+  } catch (const SubjectError& error) {
+    throw SubjectError(error.place().empty() ? "stdin" : error.place(), error.message());
+  }
+}
+
+ExitCode serve_engine(Call& call) {
+  const auto flags = read_model_flags(call.arguments);
+  require_program_on_stdin();
+  OwnEngine engine(flags, call.console);
+  require_own_format(call);
   FdStream stream(STDIN_FILENO, take_stdout());
   const ServeOptions options{.name = "kvproof " + engine.backend() + " " + build_info().version,
                              .dtypes = engine.dtypes(),
                              .make = [&](const std::string& dtype) -> Subject& { return engine.make(dtype); },
                              .generate_uses = Abilities{Ability::batch, Ability::clone, Ability::retain}};
-  try {
-    serve_subject(stream, options);
-  } catch (const SubjectError& error) {
-    throw SubjectError(error.place().empty() ? "stdin" : error.place(), error.message());
-  }
+  serve([&] { serve_subject(stream, options); });
   return ExitCode::ok;
+}
+
+/// The config is read when hello comes, so that who asked is told what is wrong with it.
+ExitCode serve_config(Call& call) {
+  for (const std::string& name : call.arguments.flag_names()) {
+    if (name != "--config" && name != "--set" && name != "--format" && call.arguments.given(name))
+      throw ArgumentError("--config",
+                          fmt::format("cannot be combined with {}; the config says what runs, and --set changes it", name));
+  }
+  const std::string file = call.arguments.required("--config", "the YAML file of what to measure");
+  const auto sets = call.arguments.texts("--set");
+  require_program_on_stdin();
+  require_own_format(call);
+  FdStream stream(STDIN_FILENO, take_stdout());
+  serve([&] { serve_measure(stream, [&] { return make_epoch_source(load_config(file, sets)); }); });
+  return ExitCode::ok;
+}
+
+ExitCode run(Call& call) {
+  if (call.arguments.given("--config")) return serve_config(call);
+  if (call.arguments.given("--set")) throw ArgumentError("--set", "changes a config; give --config too");
+  return serve_engine(call);
+}
+
+void declare(CLI::App& app) {
+  add_model_flags(app);
+  add_value(app, "--config", "CONFIG", "Serve this config's cases to be timed, by the protocol kvproof-measure/1");
+  add_list(app, "--set", "A.B=VALUE", "With --config: overrides one value of it");
 }
 
 }  // namespace
@@ -82,9 +127,10 @@ Command subject_command() {
   return {
       "subject",
       "Serve this engine to another program, by the protocol kvproof-subject/1",
-      {"Reads requests from stdin until it ends and writes answers to stdout; harness/adapters/PROTOCOL.md says how."},
+      {"Reads requests from stdin until it ends and writes answers to stdout; harness/adapters/PROTOCOL.md says how, and "
+       "MEASURE.md beside it what --config is for."},
       {ExitCode::failed},
-      add_model_flags,
+      declare,
       run};
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "harness/measure/forced_tokens.h"
-#include "harness/measure/grouping.h"
 #include "harness/workload/workload.h"
 
 namespace kvproof {
@@ -101,57 +100,14 @@ ClockedCall OpenCase::call(Path path, Extent extent, const std::function<void()>
   return clocked_call(watched, path, requests_[path == Path::engine], probe_);
 }
 
-OpenCases::OpenCases(const LoadedConfig& config) : config_(config) {
-  for (const std::size_t checkpoint : used_checkpoints(config)) {
-    for (const CaseGroup& group : group_cases(config, checkpoint))
-      groups_.push_back({checkpoint, group.run, group.cases});
-  }
-}
-
-std::vector<std::size_t> OpenCases::in_order() const {
-  std::vector<std::size_t> order;
-  for (const Group& group : groups_) order.insert(order.end(), group.cases.begin(), group.cases.end());
-  return order;
-}
-
-std::size_t OpenCases::group_of(std::size_t index) const {
-  const auto holds = [&](const Group& group) {
-    return std::binary_search(group.cases.begin(), group.cases.end(), index);
-  };
-  return static_cast<std::size_t>(std::find_if(groups_.begin(), groups_.end(), holds) - groups_.begin());
-}
-
 OpenCase& OpenCases::open(std::size_t index) {
-  if (const std::size_t group = group_of(index); group_ != group) open_group(group);
-  if (failure_) std::rethrow_exception(failure_);
-  if (case_index_ != index) {
-    case_index_.reset();
-    case_.emplace(config_, config_.cases[index], *session_, *engine_);
-    case_index_ = index;
-  }
-  return *case_;
-}
-
-void OpenCases::open_group(std::size_t group) {
+  if (case_index_ == index) return *case_;
   case_index_.reset();
-  case_.reset();
-  engine_.reset();
-  failure_ = nullptr;
-  group_ = group;
-  const auto& [checkpoint, run, cases] = groups_[group];
-  const CheckpointSpec& spec = config_.config.checkpoints[checkpoint];
-  try {
-    if (checkpoint_ != checkpoint) {
-      checkpoint_.reset();
-      session_.reset();
-      session_.emplace(open_session(spec));
-      checkpoint_ = checkpoint;
-    }
-    threads_.use(run.threads);
-    engine_ = open_group_engine(spec, *session_, run, {});
-  } catch (...) {
-    failure_ = std::current_exception();
-  }
+  case_.reset();  // it uses the model, which may have to go
+  const OpenGroup group = groups_.open(index);
+  case_.emplace(config_, config_.cases[index], group.session, group.engine);
+  case_index_ = index;
+  return *case_;
 }
 
 }  // namespace kvproof

@@ -3,9 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,7 +13,7 @@
 #include "harness/measure/checkpoint_session.h"
 #include "harness/measure/clocked_call.h"
 #include "harness/measure/group_engine.h"
-#include "harness/measure/threads.h"
+#include "harness/measure/open_groups.h"
 
 namespace kvproof {
 
@@ -64,40 +62,24 @@ class OpenCase {
   CallWork work_;
 };
 
-/// All cases of a config, of which one is open. A model is opened when the first of its cases is asked for, and freed
-/// before the next one's is opened; threads are those of the case.
+/// All cases of a config, of which one is open; models as OpenGroups has them.
 class OpenCases {
  public:
   /// config  must outlive it
-  explicit OpenCases(const LoadedConfig& config);
+  explicit OpenCases(const LoadedConfig& config) : config_(config), groups_(config) {}
 
-  /// Indices into LoadedConfig::cases in the order in which a run takes them: those that share a model together.
-  std::vector<std::size_t> in_order() const;
+  /// As OpenGroups::in_order.
+  std::vector<std::size_t> in_order() const { return groups_.in_order(); }
 
   /// Opens a case, and its model where another one is open. What is returned lives until another case is opened.
   ///
-  /// throws  what open_session, open_group_engine and OpenCase throw; a model that could not be opened throws the same
-  ///         for all its cases, without another try
+  /// throws  what OpenGroups::open and OpenCase throw
   OpenCase& open(std::size_t index);
 
  private:
-  struct Group {
-    std::size_t checkpoint;
-    RunSpec run;
-    std::vector<std::size_t> cases;  // ascending
-  };
-
-  std::size_t group_of(std::size_t index) const;
-  void open_group(std::size_t group);
-
   const LoadedConfig& config_;
-  std::vector<Group> groups_;
-  ThreadScope threads_;
-  // Those below need what is above them.
-  std::optional<std::size_t> checkpoint_, group_, case_index_;  // which are open
-  std::exception_ptr failure_;                                  // why the group is not
-  std::optional<CheckpointSession> session_;
-  std::unique_ptr<GroupEngine> engine_;
+  OpenGroups groups_;
+  std::optional<std::size_t> case_index_;  // which is open
   std::optional<OpenCase> case_;
 };
 

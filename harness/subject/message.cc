@@ -68,7 +68,7 @@ void read_rest(const std::string& awaited, Read&& read) {
   }
 }
 
-void expect_magic(ByteStream& stream) {
+void expect_magic(ByteStream& stream, const char* protocol) {
   // Byte by byte: a short text is told at once, and not waited for until it is as long as a message.
   std::string seen;
   for (const char expected : kMagic) {
@@ -78,7 +78,7 @@ void expect_magic(ByteStream& stream) {
     if (byte == expected) continue;
     seen += stream.read_available(kMostQuoted + 1 - seen.size());
     fail(fmt::format("expected a message of {}, found {}; nothing but messages may stand there: print to stderr",
-                     kProtocol, in_quotes(seen)));
+                     protocol, in_quotes(seen)));
   }
 }
 
@@ -182,8 +182,8 @@ const WireTensor& Message::tensor(const std::string& name, const std::vector<int
   return found;
 }
 
-Message read_message(ByteStream& stream) {
-  expect_magic(stream);
+Message read_message(ByteStream& stream, const char* protocol) {
+  expect_magic(stream, protocol);
   Message message{read_header(stream)};
   const auto listed = message.header.find("tensors");
   if (listed == message.header.end()) return message;

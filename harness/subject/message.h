@@ -1,4 +1,5 @@
-// Messages of the protocol kvproof-subject/1 (harness/adapters/PROTOCOL.md) as bytes. Knows no process and no engine.
+// Messages of the protocol kvproof-subject/1 (harness/adapters/PROTOCOL.md) as bytes; kvproof-measure/1 has the same.
+// Knows no process and no engine.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +53,10 @@ class ByteStream {
 /// The first characters of something, in quotes: what cannot be printed as a point, cut after 60.
 std::string in_quotes(const std::string& bytes);
 
+/// protocol  whose messages are awaited, for the error
 /// throws SubjectError, with an empty place unless the stream gives one: no message begins here (what does is quoted), a
 ///        header that is no JSON object or is longer than 16 MiB, tensors of unknown dtype, negative or more than 4 GiB
-Message read_message(ByteStream& stream);
+Message read_message(ByteStream& stream, const char* protocol = kProtocol);
 void write_message(ByteStream& stream, const Message& message);
 
 }  // namespace kvproof

@@ -1,0 +1,64 @@
+// What a run must give every time, compared to the digit: was it the same work, and did anything of it change? Pure
+// functions on documents.
+//
+// A baseline is the exact part of a record, small enough to be committed:
+//   schema   {"name": "kvproof-baseline", "version": 1}
+//   kvproof  version, commit, dirty;  machine  fingerprint, cpu_model;  started
+//   cases[]  id; status; error_kind (of a failed one, which has nothing else); workload; exact
+//   workload     settings (as in the record, without run.repetitions), prompt {tokens (how many), depth, xxh128 (of
+//                the ids)}, checkpoint (xxh128; of several files shards[]; of a synthetic one its spec), hash (over all of this)
+//   exact        agreement (the verdict); naive and engine: token_forwards, kv_cache_bytes (null: not known), tokens (what
+//                was generated, for each row the ids in one text)
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/compare/verdict.h"
+#include "harness/record/view.h"
+
+namespace kvproof::compare {
+
+inline constexpr const char* kBaselineSchema = "kvproof-baseline";
+inline constexpr int64_t kBaselineVersion = 1;
+
+/// The baseline of a record; a baseline as it is.
+/// throws RecordError: neither of the two, a version that is not known, a damaged record
+Json baseline_of(const Json& document);
+
+/// One exact value that is not what it was.
+struct ExactChange {
+  std::string case_id;
+  std::string field;  // "status", "agreement", "engine.token_forwards", "naive.tokens"
+  std::string place;  // of tokens: "row 0, token 17" (the first that differs, of those generated, from 0); else empty
+  Json base, candidate;  // of tokens: the ids there; null where a row has ended, or the value is not known
+};
+
+/// A case that both documents have and that cannot be compared.
+struct Incomparable {
+  std::string case_id, reason;  // "settings.run.threads: 2 in the base, 4 in the candidate"
+};
+
+struct ExactComparison {
+  std::vector<ExactChange> changed;
+  std::vector<std::string> identical;       // ids of cases of which nothing changed
+  std::vector<std::string> missing, added;  // ids: only in the base, only in the candidate
+  std::vector<Incomparable> incomparable;
+  /// Why no time of one may be held against a time of the other: two machines. Absent: one and the same. Exact values are
+  /// compared all the same: counts and bytes depend on no machine. Tokens may, where another instruction set rounds two
+  /// nearly equal logits the other way.
+  std::optional<std::string> other_machine;
+
+  /// Of the whole: CHANGED (a value, or a case is missing), else INCOMPARABLE (a case, or no case in common), else
+  /// IDENTICAL. Added cases change nothing: they have no baseline yet.
+  Verdict verdict() const;
+};
+
+/// Base against candidate, each a record or a baseline. Cases are matched by id and compared where their workloads are the
+/// same; a case that failed in both is incomparable, one that failed in either has changed its status.
+///
+/// throws RecordError: as baseline_of; two cases of one id
+ExactComparison compare_exact(const Json& base, const Json& candidate);
+
+}  // namespace kvproof::compare
