@@ -14,7 +14,10 @@ std::string words_of(const std::exception& error) {
 }
 
 ExitCode exit_code_of(const Error& error) {
-  return error.kind() == "config" || error.kind() == "argument" ? ExitCode::usage : ExitCode::failed;
+  const std::string& kind = error.kind();
+  if (kind == "config" || kind == "argument") return ExitCode::usage;
+  if (kind == "no_baseline" || kind == "incomparable") return ExitCode::no_baseline;
+  return ExitCode::failed;
 }
 
 ExitCode worse(ExitCode a, ExitCode b) {

@@ -24,6 +24,12 @@ struct SubjectError : Error {
   SubjectError(std::string place, std::string message) : Error("subject", std::move(place), std::move(message)) {}
 };
 
+/// Nothing to hold a result against; place is the name that was asked for.
+struct NoBaselineError : Error {
+  NoBaselineError(std::string place, std::string message)
+      : Error("no_baseline", std::move(place), std::move(message)) {}
+};
+
 /// What an exception says inside a report: its first line, without stack traces; a subject's without its place, which is the
 /// same command for all of them.
 std::string words_of(const std::exception& error);
@@ -35,7 +41,8 @@ enum class ExitCode : int {
   interrupted = 130  // ended by Ctrl-C, as a shell would say; no failure of ours and none of the data
 };
 
-/// Config and argument errors: usage. Checkpoint, tokenizer, capacity, record and subject errors: failed.
+/// Config and argument errors: usage. Of kind "no_baseline" or "incomparable": no_baseline. Checkpoint, tokenizer,
+/// capacity, record and subject errors: failed.
 ExitCode exit_code_of(const Error& error);
 
 /// Of two outcomes the one that is reported: the first of 70, 2, 5, 6, 4, 1, 3, 0.

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <sstream>
 
 #include "harness/error.h"
+#include "harness/stats/stats.h"
 
 namespace kvproof::compare {
 namespace {
@@ -65,7 +67,43 @@ Json path_json(const View& path, std::size_t prompt) {
           {"tokens", tokens}};
 }
 
-Json case_json(const View& record, const View& one_case) {
+double tpot_of(const View& sample) {
+  const auto gaps = static_cast<double>(sample.at("itl_ns").items().size());
+  if (gaps == 0) throw RecordError(sample.pointer() + "/itl_ns", "expected gaps, as the case has tpot_ns; the record is damaged");
+  return (sample.at("e2e_ns").number() - sample.at("ttft_ns").number()) / gaps;
+}
+
+// One time over the repetitions; `value` of a sample.
+template <class Value>
+Json time_json(const View& metric, const std::vector<View>& samples, Value value) {
+  if (metric.is_null()) return nullptr;
+  std::vector<double> values;
+  for (const View& sample : samples) values.push_back(value(sample));
+  const auto interval = median_interval(values);
+  return {{"median", std::llround(metric.at("median").number())},
+          {"low", interval ? Json(std::llround(interval->first)) : Json()},
+          {"high", interval ? Json(std::llround(interval->second)) : Json()},
+          {"n", values.size()}};
+}
+
+Json path_times(const View& path) {
+  const View metrics = path.at("metrics");
+  const std::vector<View> samples = path.at("samples").items();
+  Json times;
+  for (const std::string name : {"e2e_ns", "ttft_ns", "prefill_ns"})
+    times[name] = time_json(metrics.at(name), samples, [&](const View& sample) { return sample.at(name).number(); });
+  times["tpot_ns"] = time_json(metrics.at("tpot_ns"), samples, tpot_of);
+  return times;
+}
+
+// Of a measurement that is of no use nobody shall be reminded.
+Json times_json(const View& one_case) {
+  if (one_case.at("validity").at("verdict").text() != "VALID") return nullptr;
+  const View paths = one_case.at("paths");
+  return {{"naive", path_times(paths.at("naive"))}, {"engine", path_times(paths.at("engine"))}};
+}
+
+Json case_json(const View& record, const View& one_case, Times times) {
   const std::string status = one_case.at("status").text();
   Json out = {{"id", one_case.at("id").text()}, {"status", status}};
   if (status != "ok") {
@@ -77,6 +115,7 @@ Json case_json(const View& record, const View& one_case) {
   out["exact"] = {{"agreement", one_case.at("agreement").at("verdict").text()},
                   {"naive", path_json(one_case.at("paths").at("naive"), prompt)},
                   {"engine", path_json(one_case.at("paths").at("engine"), prompt)}};
+  if (times == Times::keep) out["times"] = times_json(one_case);
   return out;
 }
 
@@ -87,6 +126,14 @@ void check_version(const View& schema, int64_t expected) {
                     fmt::format("expected {}, found {}; {}", expected, found,
                                 found > expected ? "a newer kvproof wrote this: read it with that one"
                                                  : "no kvproof wrote this: make it anew"));
+}
+
+Json without_times(Json baseline) {
+  View(baseline).at("cases").items();
+  for (Json& one_case : baseline["cases"]) {
+    if (one_case.is_object()) one_case.erase("times");
+  }
+  return baseline;
 }
 
 // --- comparing two
@@ -200,13 +247,13 @@ std::optional<std::string> other_machine(const View& base, const View& candidate
 
 }  // namespace
 
-Json baseline_of(const Json& document) {
+Json baseline_of(const Json& document, Times times) {
   const View record(document);
   const View schema = record.at("schema");
   const std::string name = schema.at("name").text();
   if (name == kBaselineSchema) {
     check_version(schema, kBaselineVersion);
-    return document;
+    return times == Times::keep ? document : without_times(document);
   }
   if (name != kRecordSchema) {
     throw RecordError(
@@ -221,7 +268,8 @@ Json baseline_of(const Json& document) {
   for (const std::string key : {"fingerprint", "cpu_model"}) baseline["machine"][key] = machine.at(key).json();
   baseline["started"] = record.at("started").text();
   baseline["cases"] = Json::array();
-  for (const View& one_case : record.at("cases").items()) baseline["cases"].push_back(case_json(record, one_case));
+  for (const View& one_case : record.at("cases").items())
+    baseline["cases"].push_back(case_json(record, one_case, times));
   return baseline;
 }
 
@@ -231,7 +279,7 @@ Verdict ExactComparison::verdict() const {
 }
 
 ExactComparison compare_exact(const Json& base, const Json& candidate) {
-  const Json before = baseline_of(base), now = baseline_of(candidate);
+  const Json before = baseline_of(base, Times::leave_out), now = baseline_of(candidate, Times::leave_out);
   const auto old_cases = cases_by_id(View(before)), new_cases = cases_by_id(View(now));
   ExactComparison result;
   result.other_machine = other_machine(View(before).at("machine"), View(now).at("machine"));

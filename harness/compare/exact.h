@@ -4,7 +4,7 @@
 // A baseline is the exact part of a record, small enough to be committed:
 //   schema   {"name": "kvproof-baseline", "version": 1}
 //   kvproof  version, commit, dirty;  machine  fingerprint, cpu_model;  started
-//   cases[]  id; status; error_kind (of a failed one, which has nothing else); workload; exact
+//   cases[]  id; status; error_kind (of a failed one, which has nothing else); workload; exact; times (where kept)
 //   workload     settings (as in the record, without run.repetitions), prompt {tokens (how many), depth, xxh128 (of
 //                the ids)}, checkpoint (xxh128; of several files shards[]; of a synthetic one its spec), hash (over all of this)
 //   exact        agreement (the verdict); naive and engine: token_forwards, kv_cache_bytes (null: not known), tokens (what
@@ -23,9 +23,15 @@ namespace kvproof::compare {
 inline constexpr const char* kBaselineSchema = "kvproof-baseline";
 inline constexpr int64_t kBaselineVersion = 1;
 
-/// The baseline of a record; a baseline as it is.
-/// throws RecordError: neither of the two, a version that is not known, a damaged record
-Json baseline_of(const Json& document);
+/// Whether a baseline keeps times. Without, two runs of the same program give the same cases to the byte, so that the diff of
+/// a committed baseline shows what was meant to change.
+enum class Times { keep, leave_out };
+
+/// The baseline of a record; a baseline as it is, but for times that are left out.
+///
+/// returns keys in the order above, so that write_json gives equal baselines the same bytes
+/// throws  RecordError: neither of the two, a version that is not known, a damaged record
+Json baseline_of(const Json& document, Times times = Times::keep);
 
 /// One exact value that is not what it was.
 struct ExactChange {

@@ -220,3 +220,52 @@ TEST_CASE("documents of another kind are refused, with the field", "[compare]") 
   torn["cases"][0]["exact"]["engine"]["tokens"][0] = "1 2 x";
   refused(torn, "/cases/0/exact/engine/tokens/0: expected token ids with spaces between");
 }
+
+TEST_CASE("a baseline keeps the times of valid cases, with the intervals of their repetitions", "[compare]") {
+  const Json baseline = baseline_of(sample()), times = baseline["cases"][0]["times"];
+  // Six repetitions: the smallest and the largest.
+  CHECK(times["engine"]["e2e_ns"] == Json({{"median", 43418820}, {"low", 43283520}, {"high", 43540445}, {"n", 6}}));
+  CHECK(times["naive"]["prefill_ns"] == Json({{"median", 3291592}, {"low", 3253715}, {"high", 3336138}, {"n", 6}}));
+  CHECK(times["naive"].size() == 4);
+  CHECK(times["engine"]["tpot_ns"]["median"] == 636778);
+  CHECK(times["engine"]["tpot_ns"]["low"] == 634891);  // (43283520 - 3285357) / 63
+  // Three carry no interval; of one token there is no gap; an invalid measurement has no times.
+  CHECK(baseline["cases"][2]["times"]["naive"]["e2e_ns"] ==
+        Json({{"median", 41059567}, {"low", nullptr}, {"high", nullptr}, {"n", 3}}));
+  CHECK(baseline["cases"][3]["times"].is_null());
+  CHECK(baseline["cases"][4]["times"].is_null());
+  CHECK_FALSE(baseline["cases"][5].contains("times"));
+
+  Json one_token = sample();
+  one_token["cases"][4]["validity"]["verdict"] = "VALID";
+  CHECK(baseline_of(one_token)["cases"][4]["times"]["engine"]["tpot_ns"].is_null());
+}
+
+TEST_CASE("times can be left out of a baseline, and a baseline without them is one", "[compare]") {
+  const Json with = baseline_of(sample()), without = baseline_of(sample(), Times::leave_out);
+  for (const Json& one : without["cases"]) CHECK_FALSE(one.contains("times"));
+  CHECK(baseline_of(with, Times::leave_out) == without);
+  CHECK(baseline_of(without) == without);
+  CHECK(compare_exact(without, with).identical.size() == 5);
+  CHECK(compare_exact(with, sample()).changed.empty());
+
+  Json slower = sample();
+  for (const char* path : {"naive", "engine"}) {
+    Json& one = slower["cases"][0]["paths"][path];
+    one["metrics"]["e2e_ns"]["median"] = 1;
+    for (Json& each : one["samples"]) each["e2e_ns"] = 1;
+  }
+  CHECK(baseline_of(slower, Times::leave_out).dump() == without.dump());
+  CHECK(baseline_of(slower) != with);
+  CHECK(compare_exact(with, baseline_of(slower)).identical.size() == 5);
+}
+
+TEST_CASE("a record whose times are damaged names the field", "[compare]") {
+  Json record = sample();
+  record["cases"][1]["paths"]["engine"]["metrics"].erase("e2e_ns");
+  CHECK_THROWS_WITH(baseline_of(record), Contains("/cases/1/paths/engine/metrics/e2e_ns"));
+  CHECK_NOTHROW(baseline_of(record, Times::leave_out));
+  record = sample();
+  record["cases"][1]["paths"]["naive"]["samples"][2]["itl_ns"] = Json::array();
+  CHECK_THROWS_WITH(baseline_of(record), Contains("/cases/1/paths/naive/samples/2/itl_ns"));
+}
