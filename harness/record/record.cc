@@ -28,25 +28,6 @@ Json parse(const std::string& text, const std::string& place) {
   }
 }
 
-void check_schema(const Json& record, const std::string& place) {
-  const Json* schema = record.is_object() && record.contains("schema") ? &record["schema"] : nullptr;
-  const bool named = schema && schema->is_object() && schema->contains("name") && (*schema)["name"].is_string();
-  if (!named)
-    throw RecordError(place, std::string("has no schema.name; expected \"") + kRecordSchema + "\"; " + kNotOurs);
-  if (const auto& name = (*schema)["name"].get_ref<const std::string&>(); name != kRecordSchema) {
-    throw RecordError(
-        place, std::string("schema.name: expected \"") + kRecordSchema + "\", found \"" + name + "\"; " + kNotOurs);
-  }
-  const Json version = schema->value("version", Json());
-  if (version == kRecordVersion) return;
-  const std::string expected =
-      "schema.version: expected " + std::to_string(kRecordVersion) + ", found " + version.dump();
-  if (version.is_number_integer() && version > kRecordVersion) {
-    throw RecordError(place, expected + "; a newer kvproof wrote this record: read it with that one");
-  }
-  throw RecordError(place, expected + "; no kvproof wrote this: repeat the run");
-}
-
 Fact<int64_t> difference(const Fact<int64_t>& before, const Fact<int64_t>& after) {
   const Fact<int64_t>& missing = before.has_value() ? after : before;
   return missing.has_value() ? Fact<int64_t>::known(*after - *before) : missing;
@@ -113,9 +94,30 @@ std::string xxh128_of_file(const std::filesystem::path& file) {
 
 std::string xxh128_of(const void* bytes, std::size_t size) { return hex_of(XXH3_128bits(bytes, size)); }
 
+Json read_json(const std::filesystem::path& file) { return parse(read_text_file(file), file.string()); }
+
+void check_record(const Json& record, const std::string& place) {
+  const Json* schema = record.is_object() && record.contains("schema") ? &record["schema"] : nullptr;
+  const bool named = schema && schema->is_object() && schema->contains("name") && (*schema)["name"].is_string();
+  if (!named)
+    throw RecordError(place, std::string("has no schema.name; expected \"") + kRecordSchema + "\"; " + kNotOurs);
+  if (const auto& name = (*schema)["name"].get_ref<const std::string&>(); name != kRecordSchema) {
+    throw RecordError(
+        place, std::string("schema.name: expected \"") + kRecordSchema + "\", found \"" + name + "\"; " + kNotOurs);
+  }
+  const Json version = schema->value("version", Json());
+  if (version == kRecordVersion) return;
+  const std::string expected =
+      "schema.version: expected " + std::to_string(kRecordVersion) + ", found " + version.dump();
+  if (version.is_number_integer() && version > kRecordVersion) {
+    throw RecordError(place, expected + "; a newer kvproof wrote this record: read it with that one");
+  }
+  throw RecordError(place, expected + "; no kvproof wrote this: repeat the run");
+}
+
 Json read_record(const std::filesystem::path& file) {
-  Json record = parse(read_text_file(file), file.string());
-  check_schema(record, file.string());
+  Json record = read_json(file);
+  check_record(record, file.string());
   return record;
 }
 
