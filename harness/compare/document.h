@@ -10,6 +10,7 @@
 //     id, shape ("pp512 tg64"; null: not known)
 //     verdict  "IDENTICAL", "CHANGED", "MISSING", "ADDED", "INCOMPARABLE"
 //     reason   of INCOMPARABLE, a sentence without its stop; else null
+//     accepted (a MISSING one: by ci.accept; else false)
 //     changes[]  field ("engine.tokens", "naive.kv_cache_bytes", "agreement", "status"), place ("row 0, token 17"; ""),
 //              base, candidate (values, null: none), accepted (named by ci.accept)
 //   timing     null: none was asked for
@@ -29,3 +30,53 @@
 //   warnings[] sentences
 //   verdict    exact ("IDENTICAL", "CHANGED", "INCOMPARABLE"), timing (as above, null), exit_code, reasons[] (why it is not 0)
 #pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/compare/exact.h"
+#include "harness/compare/session.h"
+#include "harness/error.h"
+
+namespace kvproof::compare {
+
+inline constexpr const char* kComparisonSchema = "kvproof-comparison";
+inline constexpr int64_t kComparisonVersion = 1;
+
+/// Exact metrics whose change is meant, and which of the words were needed.
+class Accepted {
+ public:
+  explicit Accepted(std::vector<std::string> words) : words_(std::move(words)) {}
+
+  /// "kv_cache_bytes" takes "engine.kv_cache_bytes" and "naive.kv_cache_bytes"; "cases" those that are missing.
+  bool takes(const std::string& field);
+  /// {given, unused}: what has taken nothing by now.
+  Json json() const;
+
+ private:
+  std::vector<std::string> words_, used_;
+};
+
+/// `cases`, in the order of the two lists.
+/// shapes  by id, as far as they are known
+Json cases_json(const ExactComparison& exact, const std::vector<std::string>& base_ids,
+                const std::vector<std::string>& candidate_ids, const std::map<std::string, std::string>& shapes,
+                Accepted& accepted);
+
+/// An entry of timing.metrics.
+/// tests  how many are gated
+Json metric_json(const Judged& judged, const std::optional<Judged>& second, std::optional<double> base_ns,
+                 std::optional<double> candidate_ns, int64_t tests);
+
+/// An entry of timing.controls.
+Json control_json(const Judged& judged);
+
+/// What the document comes to, written into its `verdict`: of exact metrics 5 (other tokens, another agreement), 6 (a case
+/// fails that did not), 1 (another count, a missing case) or 4 (a case that cannot be compared, none in common); of times 1
+/// (REGRESSED), 3 (INCONCLUSIVE) or 4 (INCOMPARABLE, where they were to gate); of floors 1. The worst of them counts, in the
+/// order of harness/error.h. Accepted changes and advisory times count nothing.
+ExitCode conclude(Json& document);
+
+}  // namespace kvproof::compare

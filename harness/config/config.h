@@ -68,6 +68,23 @@ struct NaiveSpec {
   std::string logits = "all";  // all | last
 };
 
+/// How `kvproof compare` times two programs on the cases. Says nothing of what is run, so it is not part of the hash.
+struct CompareSpec {
+  int64_t blocks = 12;     // fresh pairs of processes
+  int64_t rounds = 8;      // A B B A in each
+  int64_t epoch_ms = 5;    // of one turn, at least
+  int64_t warm_up_ms = 300;  // of each path that is timed, at most, beside one round
+  std::vector<std::string> time = {"engine_prefill", "engine_decode"};
+};
+
+/// What `kvproof ci` fails on. Not part of the hash either.
+struct CiSpec {
+  std::vector<std::string> fail_on = {"disagree", "regressed", "missing", "error"};
+  std::vector<std::string> accept;      // exact metrics whose change is meant: "kv_cache_bytes"
+  std::optional<std::string> baseline;  // a name, or a path as --baseline takes it
+  std::map<std::string, double> floors;  // "speedup_e2e" → 2.5
+};
+
 struct Config {
   std::filesystem::path file;
   std::vector<CheckpointSpec> checkpoints;
@@ -75,6 +92,8 @@ struct Config {
   SamplerSpec sampler;  // defaults of every prompt; a prompt may override with its own `sampler: {…}` and `run: {…}`
   RunSpec run;
   NaiveSpec naive;
+  CompareSpec compare;
+  CiSpec ci;
 };
 
 /// One cell: a checkpoint, a prompt and every setting, after the sweep.
@@ -100,7 +119,7 @@ struct TimeLimit {
 struct LoadedConfig {
   Config config;
   std::vector<Case> cases;    // checkpoints × prompts × sweep, in file order; ids are unique
-  std::string resolved_json;  // everything that was decided, keys in a fixed order; no absolute path of the machine
+  std::string resolved_json;  // all that decides what is run, keys in a fixed order; no absolute path of the machine
   std::string hash;           // FNV-1a (64 bits) of resolved_json: 16 hex digits
   std::optional<TimeLimit> time_limit = {};  // in `cases` already; not in resolved_json. load_config leaves it absent
 };

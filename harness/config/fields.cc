@@ -50,6 +50,12 @@ Field section(std::string name, std::vector<Field> children, std::string doc) {
   return field;
 }
 
+std::vector<std::string> timed_words() {
+  return {"naive_prefill", "naive_decode", "naive_e2e", "engine_prefill", "engine_decode", "engine_e2e"};
+}
+std::vector<std::string> fail_words() { return {"disagree", "regressed", "missing", "error", "inconclusive", "incomparable"}; }
+std::vector<std::string> accept_words() { return {"kv_cache_bytes", "token_forwards", "tokens", "agreement", "cases"}; }
+
 std::vector<Field> sections() {
   Field sampler = section(
       "sampler",
@@ -161,6 +167,38 @@ Field sweep() {
   return sweep;
 }
 
+Field comparison() {
+  const CompareSpec spec;
+  return map_of("compare",
+                {
+                    with_fallback(spec.blocks, integer("blocks", 6, 1000, "fresh pairs of processes: the sample's size")),
+                    with_fallback(spec.rounds, integer("rounds", 1, 1000, "turns A B B A in each")),
+                    with_fallback(spec.epoch_ms, integer("epoch_ms", 1, 60'000, "how long a turn measures, at least")),
+                    with_fallback(spec.warm_up_ms, integer("warm_up_ms", 0, 60'000,
+                                                           "how long each timed path may warm up, beside one generation")),
+                    with_fallback(spec.time, list_of("time", word("", timed_words(), "part of a path"), "what is timed")),
+                },
+                "how kvproof compare times two programs on these cases");
+}
+
+Field ci() {
+  const CiSpec spec;
+  std::vector<Field> floors;
+  for (const char* name : {"speedup_prefill", "speedup_decode", "speedup_e2e"})
+    floors.push_back({.name = name, .type = Type::number, .doc = "naive / engine, in every case", .low = 0, .high = 1'000'000});
+  Field fail_on = list_of("fail_on", word("", fail_words(), ""), "what ends kvproof ci with a failure");
+  Field accept = list_of("accept", word("", accept_words(), ""), "exact metrics whose change is meant");
+  fail_on.may_be_empty = accept.may_be_empty = true;
+  return map_of("ci",
+                {
+                    with_fallback(spec.fail_on, std::move(fail_on)),
+                    with_fallback(spec.accept, std::move(accept)),
+                    text("baseline", "what exact metrics are held against: a name that kvproof baseline list shows, or a path"),
+                    map_of("floors", std::move(floors), "least speed-ups of the cache"),
+                },
+                "what kvproof ci holds a change against");
+}
+
 }  // namespace
 
 const Field& config_field() {
@@ -168,6 +206,8 @@ const Field& config_field() {
     Field all = map_of("", {checkpoints(), prompts()}, "");
     for (Field& section : sections()) all.children.push_back(std::move(section));
     all.children.push_back(sweep());
+    all.children.push_back(comparison());
+    all.children.push_back(ci());
     all.required = {"checkpoints", "prompts"};
     return all;
   }();

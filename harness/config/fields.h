@@ -36,6 +36,7 @@ struct Field {
   std::vector<std::string> required{};  // map: keys that must be there
   std::vector<std::string> exactly_one{};  // map: of these keys one must be there, and no other
   std::string instead{};                   // map: the key that may stand there without any of these, or beside one
+  bool may_be_empty = false;               // list
   std::string shared{};                    // the schema's name for it, where it occurs more than once
 };
 

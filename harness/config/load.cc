@@ -61,6 +61,24 @@ std::size_t count_cases(const Config& config, const std::vector<Axis>& axes, con
            : fmt::format("{} cases, {} at most; sweep less in one file", count, kMostCases));
 }
 
+template <class T>
+void take(const Json& section, const char* key, T& to) {
+  if (section.contains(key)) to = section[key].get<T>();
+}
+
+void read_gate(Config& config, const Json& given) {
+  const Json compare = given.value("compare", Json::object()), ci = given.value("ci", Json::object());
+  take(compare, "blocks", config.compare.blocks);
+  take(compare, "rounds", config.compare.rounds);
+  take(compare, "epoch_ms", config.compare.epoch_ms);
+  take(compare, "warm_up_ms", config.compare.warm_up_ms);
+  take(compare, "time", config.compare.time);
+  take(ci, "fail_on", config.ci.fail_on);
+  take(ci, "accept", config.ci.accept);
+  if (ci.contains("baseline")) config.ci.baseline = ci["baseline"].get<std::string>();
+  take(ci, "floors", config.ci.floors);
+}
+
 /// Turns checkpoints × prompts × axes into cases; a swept key of kPromptKeys makes a prompt of its own.
 class Expansion {
  public:
@@ -150,6 +168,7 @@ LoadedConfig load_config(const std::filesystem::path& file, const std::vector<st
   config::overlay(defaults, given);
   std::tie(loaded.config.sampler, loaded.config.run, loaded.config.naive) =
       std::tie(defaults.sampler, defaults.run, defaults.naive);
+  config::read_gate(loaded.config, given);
   std::vector<config::Settings> prompt_settings(loaded.config.prompts.size(), defaults);
   for (std::size_t p = 0; p < prompt_settings.size(); ++p) config::overlay(prompt_settings[p], given["prompts"][p]);
 

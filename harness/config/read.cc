@@ -132,7 +132,7 @@ Json read_string(const Field& field, const Tree& tree, const std::string& path) 
 
 Json read_list(const Field& field, const Tree& tree, const std::string& path) {
   if (tree.kind != Tree::Kind::list) fail_type(field, tree, path, "a list");
-  if (tree.children.empty()) fail(tree.place, path, "must not be empty");
+  if (tree.children.empty() && !field.may_be_empty) fail(tree.place, path, "must not be empty");
   Json values = Json::array();
   for (std::size_t i = 0; i < tree.children.size(); ++i) {
     values.push_back(read_value(field.children[0], tree.children[i], join(path, std::to_string(i))));

@@ -59,7 +59,7 @@ class SchemaWriter {
       case Type::scalar:
         return {{"type", {"string", "number", "boolean"}}};
       case Type::list:
-        return {{"type", "array"}, {"items", schema(field.children[0])}, {"minItems", 1}};
+        return {{"type", "array"}, {"items", schema(field.children[0])}, {"minItems", field.may_be_empty ? 0 : 1}};
       case Type::axis:
         return axis(field);
       case Type::map:
@@ -144,6 +144,14 @@ run:
 naive:
   logits: all             # full recompute computes the logits of all positions, as nanochat does; or only the last
 
+# compare:                # how `kvproof compare` times two programs on these cases
+#   blocks: 12            # fresh pairs of processes
+#   time: [engine_prefill, engine_decode]
+# ci:                     # what `kvproof ci` holds a change against
+#   baseline: main        # as kvproof baseline save made it
+#   fail_on: [disagree, regressed, missing, error]
+#   accept: []            # exact metrics whose change is meant: kv_cache_bytes, token_forwards, tokens, agreement, cases
+#   floors: {speedup_e2e: 2}
 # sweep:                  # every combination of these; they win over everything above
 #   run.dtype: [float32, bfloat16]
 #   prompt.length: 64-1024*2              # 64, 128, …, 1024; synthetic prompts only

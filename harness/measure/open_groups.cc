@@ -1,12 +1,14 @@
 #include "harness/measure/open_groups.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/measure/grouping.h"
 
 namespace kvproof {
 
-OpenGroups::OpenGroups(const LoadedConfig& config) : config_(config) {
+OpenGroups::OpenGroups(const LoadedConfig& config, ModelHook on_model)
+    : config_(config), on_model_(std::move(on_model)) {
   for (const std::size_t checkpoint : used_checkpoints(config)) {
     for (const CaseGroup& group : group_cases(config, checkpoint))
       groups_.push_back({checkpoint, group.run, group.cases});
@@ -54,7 +56,7 @@ void OpenGroups::open_group(std::size_t group) {
       checkpoint_ = checkpoint;
     }
     threads_.use(run.threads);
-    engine_ = open_group_engine(spec, *session_, run, {});
+    engine_ = open_group_engine(spec, *session_, run, on_model_);
   } catch (...) {
     failure_ = std::current_exception();
   }

@@ -24,8 +24,9 @@ struct OpenGroup {
 /// those of the case.
 class OpenGroups {
  public:
-  /// config  must outlive it
-  explicit OpenGroups(const LoadedConfig& config);
+  /// config    must outlive it
+  /// on_model  is shown each model of ours as it is opened
+  explicit OpenGroups(const LoadedConfig& config, ModelHook on_model = {});
 
   /// Indices into LoadedConfig::cases in the order in which a run takes them: those that share a model together.
   std::vector<std::size_t> in_order() const;
@@ -53,6 +54,7 @@ class OpenGroups {
   void open_group(std::size_t group);
 
   const LoadedConfig& config_;
+  const ModelHook on_model_;
   std::vector<Group> groups_;
   ThreadScope threads_;
   // Those below need what is above them.

@@ -44,17 +44,16 @@ class WarmCase {
     const SubjectInfo info = subject_.info();
     const Prompt prompt = resolve_prompt(spec, tokenizer, info.vocab_size);
     const GenerationRequest request = request_of(cell, prompt, tokenizer && group.engine.has_tools());
-    RepetitionPolicy policy;
-    policy.repetitions = 0;
-    policy.warmup_rounds = warm_up.rounds;
-    policy.warmup_most = std::max(policy.warmup_most, warm_up.rounds);
-    policy.warmup_ns = warm_up.most_ns;
+    RepetitionPolicy policy;  // the cold calls only
+    policy.repetitions = policy.warmup_rounds = policy.warmup_most = 0;
     CaseMeasurement measured = measure_repetitions(subject_, request, policy, probe_);
     int64_t forced = 0;
     GenerationRequest replayed = request;
     replayed.forced = forced_tokens(measured.engine.streams, &forced);
     naive_ = expected(std::move(replayed), measured.naive);
     engine_ = expected(request, measured.engine);
+    bool steady = true;
+    for (const Path path : warm_up.paths) steady &= settles(path, warm_up, policy.steady);
     facts_ = {cell.id,
               shape_label(prompt, engine_.steps),
               info.backend,
@@ -63,14 +62,14 @@ class WarmCase {
               info.threads,
               facts_of_path(measured.naive),
               facts_of_path(measured.engine),
-              measured.steady,
+              steady,
               measured.invalid};
   }
 
   const CaseFacts& facts() const { return facts_; }
 
   EpochTimes epoch(const Timed& timed, const EpochLength& length) {
-    EpochTimes times = time_epoch(subject_, timed, timed.path == Path::naive ? naive_ : engine_, length, probe_);
+    EpochTimes times = time_epoch(subject_, timed, expected_of(timed.path), length, probe_);
     times.quiet = wait_until_quiet(probe_);
     return times;
   }
@@ -78,6 +77,21 @@ class WarmCase {
  private:
   static ExpectedCalls expected(GenerationRequest request, const PathMeasurement& measured) {
     return {std::move(request), measured.result, measured.prefill_positions, longest(measured.streams)};
+  }
+
+  const ExpectedCalls& expected_of(Path path) const { return path == Path::naive ? naive_ : engine_; }
+
+  /// Generates until times have settled. returns whether they did
+  bool settles(Path path, const WarmUp& warm_up, double tolerance) {
+    constexpr int64_t kMost = 12;
+    if (expected_of(path).steps < 1) return true;
+    std::vector<Sample> rounds;
+    const int64_t start = probe_.now_ns();
+    for (int64_t round = 0; round < std::max(kMost, warm_up.rounds); ++round) {
+      if (round >= warm_up.rounds && (is_steady(rounds, tolerance) || probe_.now_ns() - start >= warm_up.most_ns)) break;
+      rounds.emplace_back().e2e_ns = time_epoch(subject_, {path, Part::e2e}, expected_of(path), {1, 0}, probe_).wall_ns;
+    }
+    return is_steady(rounds, tolerance);
   }
 
   Subject& subject_;
@@ -88,7 +102,8 @@ class WarmCase {
 
 class ConfigEpochs final : public EpochSource {
  public:
-  explicit ConfigEpochs(LoadedConfig config) : config_(std::move(config)), groups_(config_) {}
+  ConfigEpochs(LoadedConfig config, ModelHook on_model)
+      : config_(std::move(config)), groups_(config_, std::move(on_model)) {}
 
   MeasureHello hello() override {
     const BuildInfo& build = build_info();
@@ -134,7 +149,7 @@ class ConfigEpochs final : public EpochSource {
 
 }  // namespace
 
-std::unique_ptr<EpochSource> make_epoch_source(LoadedConfig config) {
+std::unique_ptr<EpochSource> make_epoch_source(LoadedConfig config, ModelHook on_model) {
   for (const Case& cell : config.cases) {
     const CheckpointSpec& spec = config.config.checkpoints[cell.checkpoint];
     if (spec.subject)
@@ -144,7 +159,7 @@ std::unique_ptr<EpochSource> make_epoch_source(LoadedConfig config) {
                                     "own engine",
                                     spec.name));
   }
-  return std::make_unique<ConfigEpochs>(std::move(config));
+  return std::make_unique<ConfigEpochs>(std::move(config), std::move(on_model));
 }
 
 }  // namespace kvproof

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "harness/config/config.h"
+#include "harness/measure/group_engine.h"
 #include "harness/measure/paired/protocol.h"
 
 namespace kvproof {
@@ -24,7 +25,8 @@ class EpochSource {
 };
 
 /// Of a config; nothing is opened yet.
+/// on_model  is shown each model as it is opened; may be empty
 /// throws ConfigError: a checkpoint has a subject of its own, whose CPU time is not this process's
-std::unique_ptr<EpochSource> make_epoch_source(LoadedConfig config);
+std::unique_ptr<EpochSource> make_epoch_source(LoadedConfig config, ModelHook on_model = {});
 
 }  // namespace kvproof

@@ -104,9 +104,14 @@ Json MeasureChild::ask(Json request, const std::string& what, double seconds) {
 
 CaseFacts MeasureChild::open(const std::string& id, const WarmUp& warm_up) {
   const std::string what = "open " + id;
-  const Json answer =
-      ask({{"op", "open"}, {"case", id}, {"warm_up_rounds", warm_up.rounds}, {"warm_up_ns", warm_up.most_ns}}, what,
-          deadlines_.open_s);
+  Json paths = Json::array();
+  for (const Path path : warm_up.paths) paths.push_back(word_of(path));
+  const Json answer = ask({{"op", "open"},
+                           {"case", id},
+                           {"warm_up_rounds", warm_up.rounds},
+                           {"warm_up_ns", warm_up.most_ns},
+                           {"warm_up_paths", paths}},
+                          what, deadlines_.open_s);
   CaseFacts facts = interpret(what, [&] { return facts_of(answer); });
   if (facts.id != id) fail(what, fmt::format("expected the facts of {}, found those of {}", id, facts.id));
   return facts;

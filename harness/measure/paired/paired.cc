@@ -33,7 +33,7 @@ std::string token_difference(const PathFacts& a, const PathFacts& b) {
 std::string token_difference(const CaseFacts& a, const CaseFacts& b) {
   for (const Path path : {Path::naive, Path::engine}) {
     const std::string found = token_difference(a.of(path), b.of(path));
-    if (!found.empty()) return fmt::format("{}, {}", path == Path::naive ? "naive" : "engine", found);
+    if (!found.empty()) return fmt::format("{}, {}", word_of(path), found);
   }
   return {};
 }
@@ -46,7 +46,7 @@ std::string work_difference(const CaseFacts& a, const CaseFacts& b) {
     const PathFacts &x = a.of(path), &y = b.of(path);
     if (x.token_forwards != y.token_forwards || x.kv_cache_bytes != y.kv_cache_bytes ||
         x.prefill_positions != y.prefill_positions)
-      return fmt::format("{}, {} and {} positions, {} and {} bytes of cache", path == Path::naive ? "naive" : "engine",
+      return fmt::format("{}, {} and {} positions, {} and {} bytes of cache", word_of(path),
                          x.token_forwards, y.token_forwards, x.kv_cache_bytes, y.kv_cache_bytes);
   }
   return {};
@@ -69,6 +69,7 @@ class Pairing {
         std::vector<Rounds> rounds = run_block();
         if (journal_) journal_->append(block_json(block_, rounds));
         session_.blocks.push_back(std::move(rounds));
+        if (nothing_to_time()) break;
       }
     } catch (const Stopped&) {
       session_.interrupted = true;
@@ -78,6 +79,9 @@ class Pairing {
 
  private:
   bool first() const { return block_ == 0; }
+  bool nothing_to_time() const {
+    return std::all_of(session_.cases.begin(), session_.cases.end(), [](const PairedFacts& facts) { return !facts.untimed.empty(); });
+  }
 
   void tell(const std::string& id, const std::string& stage) const {
     if (listener_ && !listener_({block_, spec_.blocks, id, stage})) throw Stopped();
@@ -114,10 +118,12 @@ class Pairing {
   }
 
   Children start() {
+    std::map<Side, StartedChild> started;  // they load their libraries at the same time
+    for (const Side side : order(control_)) started.emplace(side, spec_.start(side));
     Children children;
-    for (const Side side : order(control_)) {
+    for (auto& [side, child] : started) {  // the base first: its error is the one that is told
       children.emplace(std::piecewise_construct, std::forward_as_tuple(side),
-                       std::forward_as_tuple(side, spec_.start(side), spec_.deadlines));
+                       std::forward_as_tuple(side, std::move(child), spec_.deadlines));
     }
     const MeasureChild &base = children.at(Side::base), &candidate = children.at(Side::candidate);
     if (first()) {

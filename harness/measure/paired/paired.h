@@ -67,8 +67,8 @@ using PairedListener = std::function<bool(const PairedProgress&)>;
 
 /// Runs a session.
 ///
-/// A block starts its children one after the other, in the next block the other way round, then takes the cases in turn:
-/// all sides open a case and warm up; then, for each part that is timed, base and candidate agree on a number of calls
+/// A block starts its children, all at a time, then takes the cases in turn: all sides open a case and warm up, one after the
+/// other, in the next block the other way round; then, for each part that is timed, base and candidate agree on a number of calls
 /// (the larger of what each needs for epoch_ns; those epochs are no samples) and run `rounds` rounds; so do base and
 /// control. While one measures the others sleep in a read.
 /// A part of which there is nothing (decode of one token) has no rounds. A case whose tokens differ between base and
@@ -87,12 +87,12 @@ Json block_json(int64_t block, const std::vector<Rounds>& rounds);
 /// throws ArgumentError: a line is not what block_json writes (place: "block 3, rounds.…")
 std::vector<std::vector<Rounds>> blocks_of(const std::vector<Json>& lines);
 
-enum class Clock { wall, cpu };
+enum class ClockKind { wall, cpu };
 
 /// y[block][round] = ln(time of the other side / time of the base), each the sum of a round's two epochs: what
 /// harness/compare/blocks.h takes. Positive: the other side is slower. Blocks without such rounds are left out.
 /// throws std::domain_error: a time is zero: the CPU clock did not move
 std::vector<std::vector<double>> log_ratios(const std::vector<std::vector<Rounds>>& blocks, const std::string& id,
-                                            const Timed& timed, Side against, Clock clock);
+                                            const Timed& timed, Side against, ClockKind clock);
 
 }  // namespace kvproof

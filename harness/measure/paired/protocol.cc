@@ -45,6 +45,17 @@ PathFacts path_facts(const JsonFields& fields) {
 
 }  // namespace
 
+const char* word_of(Path path) { return path == Path::naive ? "naive" : "engine"; }
+
+std::vector<Path> paths_of(const std::vector<std::string>& words) {
+  std::vector<Path> paths;
+  for (const std::string& word : words) {
+    if (word != "naive" && word != "engine") throw ArgumentError("warm_up_paths", "expected naive or engine, found " + word);
+    paths.push_back(word == "naive" ? Path::naive : Path::engine);
+  }
+  return paths;
+}
+
 const std::array<Timed, 6>& all_timed() {
   static const std::array<Timed, 6> kAll = {{{Path::naive, Part::prefill},
                                              {Path::naive, Part::decode},
@@ -57,7 +68,7 @@ const std::array<Timed, 6>& all_timed() {
 
 std::string word_of(const Timed& timed) {
   const char* part = timed.part == Part::prefill ? "prefill" : timed.part == Part::decode ? "decode" : "e2e";
-  return fmt::format("{}_{}", timed.path == Path::naive ? "naive" : "engine", part);
+  return fmt::format("{}_{}", word_of(timed.path), part);
 }
 
 Timed timed_of(const std::string& word) {

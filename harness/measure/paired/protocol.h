@@ -53,11 +53,16 @@ nlohmann::json header_of(const MeasureHello& hello);
 /// throws ArgumentError: a field is missing, out of range or of another type (place: the field). So do all below
 MeasureHello hello_of(const nlohmann::json& header);
 
-/// How much is run before a case is timed.
+/// How much is run before a case is timed, of each path that is.
 struct WarmUp {
-  int64_t rounds = 2;               // a generation by each path, after the cold one; at least so many
-  int64_t most_ns = 3'000'000'000;  // no new round after the least ones once this is spent
+  int64_t rounds = 2;               // generations after the cold one; at least so many
+  int64_t most_ns = 3'000'000'000;  // no new one after the least ones once this is spent
+  std::vector<Path> paths = {Path::naive, Path::engine};
 };
+/// "naive"
+const char* word_of(Path path);
+/// throws ArgumentError (place "warm_up_paths"): no such word
+std::vector<Path> paths_of(const std::vector<std::string>& words);
 
 /// What one path gives every time.
 struct PathFacts {

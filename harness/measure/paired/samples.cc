@@ -50,12 +50,12 @@ std::vector<Rounds> block_of(const nlohmann::json& line, std::size_t block) {
   }
 }
 
-double log_time(const std::array<EpochTimes, 2>& epochs, Clock clock, const std::string& what) {
-  const int64_t EpochTimes::*time = clock == Clock::wall ? &EpochTimes::wall_ns : &EpochTimes::cpu_ns;
+double log_time(const std::array<EpochTimes, 2>& epochs, ClockKind clock, const std::string& what) {
+  const int64_t EpochTimes::*time = clock == ClockKind::wall ? &EpochTimes::wall_ns : &EpochTimes::cpu_ns;
   const int64_t sum = epochs[0].*time + epochs[1].*time;
   if (sum <= 0)
     throw std::domain_error(fmt::format("{}: two epochs took no {} time; longer epochs would", what,
-                                        clock == Clock::wall ? "wall" : "CPU"));
+                                        clock == ClockKind::wall ? "wall" : "CPU"));
   return std::log(static_cast<double>(sum));
 }
 
@@ -85,7 +85,7 @@ std::vector<std::vector<Rounds>> blocks_of(const std::vector<Json>& lines) {
 }
 
 std::vector<std::vector<double>> log_ratios(const std::vector<std::vector<Rounds>>& blocks, const std::string& id,
-                                            const Timed& timed, Side against, Clock clock) {
+                                            const Timed& timed, Side against, ClockKind clock) {
   std::vector<std::vector<double>> y;
   const std::string what = fmt::format("{}, {}", id, word_of(timed));
   for (const std::vector<Rounds>& block : blocks) {

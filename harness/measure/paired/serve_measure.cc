@@ -84,6 +84,7 @@ class Server {
     WarmUp warm_up;
     warm_up.rounds = fields.optional_integer("warm_up_rounds", 1).value_or(warm_up.rounds);
     warm_up.most_ns = fields.optional_integer("warm_up_ns", 0).value_or(warm_up.most_ns);
+    if (fields.has("warm_up_paths")) warm_up.paths = paths_of(fields.texts("warm_up_paths"));
     open_.clear();
     const CaseFacts facts = source_->open(id, warm_up);
     open_ = id;

@@ -30,11 +30,11 @@ TEST_CASE("an unknown key is an error with its place, the known keys and a guess
   check({
       {"at the top", kTop + "smapler: {}\n",
        "bad.yaml:3:1: smapler: unknown key, did you mean \"sampler\"? (known: checkpoints, prompts, sampler, run, "
-       "naive, sweep)"},
+       "naive, sweep, compare, ci)"},
       {"a setting at the top", kTop + "max_tokens: 5\n",
        "bad.yaml:3:1: max_tokens: unknown key, did you mean \"sampler.max_tokens\"? (known: checkpoints, prompts, "
        "sampler, "
-       "run, naive, sweep)"},
+       "run, naive, sweep, compare, ci)"},
       {"in a section", kTop + "run:\n  Threads: 5\n",
        "bad.yaml:4:3: run.Threads: unknown key, did you mean \"threads\"? (known: backend, dtype, device, threads, "
        "pin, repetitions, verify, peaks)"},

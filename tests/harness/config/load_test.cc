@@ -224,7 +224,7 @@ TEST_CASE("every config that comes with the project loads, its files are there a
           "[config]") {
   const auto [name, cases] =
       GENERATE(table<std::string, std::size_t>(
-          {{"demo", 6}, {"prefill_vs_decode", 8}, {"growth", 1}, {"agreement", 30}, {"ci", 4}}));
+          {{"demo", 6}, {"prefill_vs_decode", 8}, {"growth", 1}, {"agreement", 30}, {"ci", 4}, {"prove_compare", 1}}));
   CAPTURE(name);
   const std::string file = source_path("configs/" + name + ".yaml");
   const LoadedConfig loaded = load_config(file);
@@ -243,17 +243,39 @@ TEST_CASE("no config lies in configs/ that the test above does not know", "[conf
   int configs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(source_path("configs")))
     configs += entry.path().extension() == ".yaml";
-  CHECK(configs == 5);
+  CHECK(configs == 6);
 }
 
 TEST_CASE("the starter config loads, and its comments do too", "[config]") {
   const std::string starter = starter_config();
   CHECK(ids_of(load_text(starter)) == std::vector<std::string>{"random/short", "random/long"});
 
-  // The sweep it shows, with its comment signs taken away.
-  const std::size_t sweep = starter.find("# sweep:");
+  // What it shows behind these, with its comment signs taken away.
+  const std::size_t sweep = starter.find("# compare:");
   REQUIRE(sweep != std::string::npos);
   std::string shown = starter.substr(sweep);
   for (std::size_t at = 0; at < shown.size(); at = shown.find('\n', at) + 1) shown.erase(at, 2);
-  CHECK(load_text(starter.substr(0, sweep) + shown).cases.size() == 2 * 2 * 2 * 5);
+  const LoadedConfig loaded = load_text(starter.substr(0, sweep) + shown);
+  CHECK(loaded.cases.size() == 2 * 2 * 2 * 5);
+  CHECK(loaded.config.compare.blocks == 12);
+  CHECK(loaded.config.ci.baseline == "main");
+  CHECK(loaded.config.ci.floors == std::map<std::string, double>{{"speedup_e2e", 2.0}});
+}
+
+TEST_CASE("what a comparison measures and what fails it is no part of what is run", "[config]") {
+  const std::string yaml = "checkpoints: [{name: m, synthetic: d4}]\nprompts: [{name: p, text: hi}]\n";
+  const LoadedConfig plain = load_text(yaml);
+  CHECK(plain.config.compare.time == std::vector<std::string>{"engine_prefill", "engine_decode"});
+  CHECK(plain.config.ci.fail_on == std::vector<std::string>{"disagree", "regressed", "missing", "error"});
+  CHECK_FALSE(plain.config.ci.baseline);
+  const LoadedConfig other = load_text(yaml + "compare: {blocks: 6, rounds: 1, epoch_ms: 1, warm_up_ms: 0, time: [naive_e2e]}\n"
+                                              "ci: {fail_on: [], accept: [tokens], baseline: old}\n");
+  CHECK(other.hash == plain.hash);
+  CHECK(other.config.compare.blocks == 6);
+  CHECK(other.config.compare.rounds == 1);
+  CHECK(other.config.compare.epoch_ms == 1);
+  CHECK(other.config.compare.warm_up_ms == 0);
+  CHECK(other.config.compare.time == std::vector<std::string>{"naive_e2e"});
+  CHECK(other.config.ci.fail_on.empty());
+  CHECK(other.config.ci.accept == std::vector<std::string>{"tokens"});
 }

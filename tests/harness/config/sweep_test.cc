@@ -163,11 +163,11 @@ TEST_CASE("a --set that cannot be used is an error with the place --set key", "[
       {kTop, "samplr.max_tokens=1",
        "--set samplr.max_tokens: samplr: unknown key, did you mean \"sampler\"? (known: checkpoints, prompts, sampler, "
        "run, "
-       "naive, sweep)"},
+       "naive, sweep, compare, ci)"},
       {kTop, "max_tokens=1",
        "--set max_tokens: unknown key, did you mean \"sampler.max_tokens\"? (known: checkpoints, prompts, sampler, "
        "run, naive, "
-       "sweep)"},
+       "sweep, compare, ci)"},
       {kTop, "prompts.0.text=12", "--set prompts.0.text: must be a string, got the number 12; put it in quotes"},
       {kTop, "prompts.1.text=a", "--set prompts.1.text: prompts has no entry 1; it has 1, counted from 0"},
       {kTop, "prompts.p.text=a", "--set prompts.p.text: prompts has no entry p; it has 1, counted from 0"},

@@ -77,7 +77,7 @@ TEST_CASE("the program is measured against itself", "[paired][program]") {
   for (const Side against : {Side::candidate, Side::control}) {
     for (const Timed& timed : all_timed()) {
       CAPTURE(word_of(timed));
-      const auto y = log_ratios(session.blocks, "tiny/short", timed, against, Clock::cpu);
+      const auto y = log_ratios(session.blocks, "tiny/short", timed, against, ClockKind::cpu);
       REQUIRE(y.size() == 2);
       for (const auto& block : y) CHECK(block.size() == 2);
     }
@@ -119,7 +119,7 @@ TEST_CASE("flags that a measuring child cannot take are told", "[paired][program
       Contains("ended with exit status 2; its last words: error: --config: cannot be combined with --dtype; the "
                "config says what runs, and --set changes it"));
   CHECK_THROWS_WITH(hello_of_child(std::string("'") + KVPROOF_PROGRAM + "' subject --set a.b=1"),
-                    Contains("error: --set: changes a config; give --config too"));
+                    Contains("error: --set: is about the cases of a config; give --config too"));
   CHECK_THROWS_WITH(hello_of_child(config.command({"checkpoints.0.subject=echo"})),
                     Contains("checkpoint tiny has a subject"));
 }

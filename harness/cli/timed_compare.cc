@@ -1,0 +1,95 @@
+#include "harness/cli/timed_compare.h"
+
+#include <fmt/format.h>
+
+#include "harness/cli/interrupt.h"
+#include "harness/cli/progress_line.h"
+#include "harness/cli/run_files.h"
+#include "harness/gate/noise.h"
+#include "harness/gate/programs.h"
+#include "harness/measure/open_groups.h"
+#include "harness/measure/probe.h"
+
+namespace kvproof::cli {
+namespace {
+
+/// In the order that opens each model once.
+std::vector<Case> ordered_cases(const LoadedConfig& config) {
+  std::vector<Case> cases;
+  for (const std::size_t index : OpenGroups(config).in_order()) cases.push_back(config.cases[index]);
+  return cases;
+}
+
+PairedListener show_on(ProgressLine& line) {
+  return [&line](const PairedProgress& at) {
+    if (at.stage != "start") line.show(fmt::format("[block {}/{}] {}: {}", at.block + 1, at.blocks, at.id, at.stage));
+    return !InterruptGuard::raised();
+  };
+}
+
+/// What the control showed is worth keeping, but no reason to lose what was measured.
+void keep_noise(const std::filesystem::path& file, const std::string& started, const TimingOutcome& outcome, Console& console) {
+  try {
+    add_noise(file, started, std::ssize(outcome.first.blocks), outcome.aa_effects());
+  } catch (const RecordError& error) {
+    console.warn(fmt::format("{}: {}; what the control showed is not kept", error.place(), error.message()));
+  }
+}
+
+}  // namespace
+
+void add_base_flags(CLI::App& app) {
+  add_value(app, "--base-binary", "PROGRAM", "A kvproof built from the base: both are timed, in turns");
+  add_value(app, "--base-ref", "GIT", "A commit of this repository, which is built once and kept: likewise");
+  add_value(app, "--noise", "FILE",
+            fmt::format("What identical programs showed on this machine, for the margin; default {}", kNoiseFile));
+}
+
+std::optional<BaseProgram> read_base(const Arguments& arguments, Console& console) {
+  const auto binary = arguments.text("--base-binary"), ref = arguments.text("--base-ref");
+  if (binary && ref) throw ArgumentError("--base-ref", "cannot be given beside --base-binary; leave one out");
+  if (binary) {
+    require_program(*binary, *binary);
+    return BaseProgram{{"binary", *binary}, std::filesystem::absolute(*binary)};
+  }
+  if (!ref) return std::nullopt;
+  const auto say = [&](const std::string& what) { console.note(what); };
+  return BaseProgram{{"ref", *ref}, program_of(find_commit(*ref), say)};
+}
+
+TimedComparison compare_programs_now(const ComparisonJob& job, Console& console) {
+  const std::string started = utc_now();
+  const ProgramCopy copy(job.base.program);
+  TimingSpec spec;
+  const auto command = [&](const std::filesystem::path& program) {
+    return measure_command(program.string(), std::filesystem::absolute(job.config.config.file).string(), job.sets);
+  };
+  spec.start = [&](Side side) {
+    return start_process(command(side == Side::candidate ? job.candidate
+                                 : side == Side::base    ? job.base.program
+                                                         : copy.file()));
+  };
+  spec.cases = ordered_cases(job.config);
+  spec.compare = job.config.config.compare;
+  spec.recorded = read_noise(job.noise);
+  const std::filesystem::path file = std::filesystem::path(kRunFolder) / (job.name + ".jsonl");
+  Journal journal = Journal::create(file);
+  MachineProbe probe;
+  const int64_t begin = probe.now_ns();
+  ProgressLine line;
+  const InterruptGuard guard(/*second_ends=*/true);
+  const TimingOutcome outcome = run_timing_gate(spec, &journal, show_on(line));
+  line.clear();
+  if (outcome.interrupted) {
+    console.note("interrupted; the blocks that were measured are in " + file.string());
+    return {Json(), ExitCode::interrupted};
+  }
+  keep_noise(job.noise, started, outcome, console);
+  TimedComparison result;
+  result.document = compare_programs(job.base.party, job.party, job.config, outcome, started,
+                                     1e-9 * static_cast<double>(probe.now_ns() - begin), file, job.config.config.ci.accept);
+  result.code = compare::conclude(result.document);
+  return result;
+}
+
+}  // namespace kvproof::cli

@@ -1,0 +1,56 @@
+// The programs of a comparison as files: the candidate, the base, and the base's copy for the control.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace kvproof {
+
+/// This program's own file. throws RecordError: the system does not tell
+std::filesystem::path own_program();
+
+/// throws NoBaselineError (place: name): no such file, a folder, not executable
+void require_program(const std::filesystem::path& file, const std::string& name);
+
+/// A copy of a program in a folder of its own, which ends with this object.
+class ProgramCopy {
+ public:
+  /// throws RecordError: it cannot be read, or the folder for temporary files cannot be written
+  explicit ProgramCopy(const std::filesystem::path& program);
+  ~ProgramCopy();
+  ProgramCopy(const ProgramCopy&) = delete;
+  ProgramCopy& operator=(const ProgramCopy&) = delete;
+
+  const std::filesystem::path& file() const { return file_; }
+
+ private:
+  std::filesystem::path folder_, file_;
+};
+
+/// Where programs of commits are kept: $XDG_CACHE_HOME/kvproof/programs, or below ~/.cache.
+std::filesystem::path program_cache();
+
+/// A commit as git has it.
+struct Commit {
+  std::filesystem::path repository;  // its top folder
+  std::string hash;                  // 40 digits
+};
+
+/// throws NoBaselineError (place: ref): no repository here, git is missing, no such commit; in a shallow clone with what
+///        makes it whole (fetch-depth: 0)
+Commit find_commit(const std::string& ref, const std::filesystem::path& folder = ".");
+
+/// The program of a commit out of the cache; absent: it has not been built there with this program's build type.
+std::optional<std::filesystem::path> cached_program(const Commit& commit);
+
+/// The program of a commit, built where the cache has none: from a clone of its own, with this program's build type; the
+/// repository is only read.
+///
+/// say     told what goes on
+/// throws  NoBaselineError (place: the commit): it cannot be built; with the end of the log and where it lies
+/// cost    a build; nothing where it was built before
+std::filesystem::path program_of(const Commit& commit, const std::function<void(const std::string&)>& say);
+
+}  // namespace kvproof
