@@ -71,6 +71,10 @@ void add_toggle(CLI::App& app, const std::string& name, const std::string& help)
 
 void add_positional(CLI::App& app, const std::string& name, const std::string& help) { add(app, name, "", help); }
 
+void add_positionals(CLI::App& app, const std::string& name, const std::string& help) {
+  add(app, name, "", help)->expected(-1);
+}
+
 bool Arguments::given(const std::string& name) const { return app_->get_option(name)->count() > 0; }
 
 std::optional<std::string> Arguments::text(const std::string& name) const {

@@ -25,6 +25,8 @@ void add_list(CLI::App& app, const std::string& name, const std::string& placeho
 void add_toggle(CLI::App& app, const std::string& name, const std::string& help);
 /// Declares a word without a flag, such as CONFIG.
 void add_positional(CLI::App& app, const std::string& name, const std::string& help);
+/// The same, for any number of words; texts reads them.
+void add_positionals(CLI::App& app, const std::string& name, const std::string& help);
 
 /// What was given to one command. All functions take the name as declared ("--seed", "CONFIG"), return nothing (or the
 /// fallback) where it was left out, and throw ArgumentError with that name as the place.

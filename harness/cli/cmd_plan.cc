@@ -5,6 +5,7 @@
 
 #include "harness/cli/config_flags.h"
 #include "harness/duration.h"
+#include "harness/measure/shard.h"
 #include "harness/measure/time_limit.h"
 
 namespace kvproof::cli {
@@ -51,11 +52,16 @@ std::string table_of(const Plan& plan) {
 void declare(CLI::App& app) {
   add_config_flags(app);
   add_max_time(app);
+  add_shard(app);
 }
 
 ExitCode run(Call& call) {
   const auto max_time_s = read_max_time(call.arguments);
-  const auto config = read_config_flags(call.arguments);
+  const auto number = read_shard(call.arguments);
+  auto config = read_config_flags(call.arguments);
+  std::optional<Shard> shard;
+  if (number) shard = shard_of(config, number->index, number->count);
+  if (shard) select(config, *shard);
   Plan plan = plan_config(config);
   if (max_time_s) plan = fit_into(plan, *max_time_s);
   auto list = nlohmann::ordered_json::array();
@@ -63,10 +69,12 @@ ExitCode run(Call& call) {
   nlohmann::ordered_json document = {{"config", {{"file", config.config.file.string()}, {"hash", config.hash}}},
                                      {"cases", list},
                                      {"estimated_s", plan.estimated_s()},
-                                     {"max_time_s", nullptr}};
+                                     {"max_time_s", nullptr},
+                                     {"shard", shard ? shard_json(*shard) : Json(nullptr)}};
   if (max_time_s) document["max_time_s"] = *max_time_s;
   call.console.document(document);
   call.console.text(table_of(plan));
+  if (shard) call.console.text(shard_text(*shard) + "; kvproof run --shard runs these\n");
   if (max_time_s) call.console.text(time_limit_text(time_limit_of(plan, *max_time_s)) + "\n");
   return ExitCode::ok;
 }
@@ -76,7 +84,8 @@ ExitCode run(Call& call) {
 Command plan_command() {
   return {"plan",
           "Check a config and say what it will run and about how long that takes",
-          {"Opens every checkpoint and times a few forwards. JSON: {\"config\", \"cases\": [...], \"estimated_s\", \"max_time_s\"}",
+          {"Opens every checkpoint and times a few forwards. JSON: {\"config\", \"cases\": [...], \"estimated_s\", \"max_time_s\", \"shard\"}",
+           "With --shard it lists the cases of that shard; the split itself is by the cost model, and the same on every machine.",
            "With --max-time it says what kvproof run would choose; where even the fewest repetitions do not fit, it fails."},
           {ExitCode::failed},
           declare,

@@ -11,6 +11,7 @@
 #include "harness/cli/progress_line.h"
 #include "harness/cli/run_files.h"
 #include "harness/duration.h"
+#include "harness/measure/shard.h"
 #include "harness/measure/time_limit.h"
 #include "harness/record/record.h"
 #include "harness/report/table.h"
@@ -37,6 +38,7 @@ void declare(CLI::App& app) {
   add_config_flags(app);
   add_value(app, "--out", "FILE", fmt::format("Where to write the record; default a new file in {}/ here", kRunFolder));
   add_max_time(app);
+  add_shard(app);
   add_value(app, "--resume", "JOURNAL", "Go on with a run that was cut off: the .jsonl file beside its record");
 }
 
@@ -44,6 +46,7 @@ void declare(CLI::App& app) {
 struct Work {
   LoadedConfig config;
   RunJournal journal;
+  std::optional<Shard> shard;  // whose cases are left in the config; absent: all are
 };
 
 /// Plans the run, and puts as many repetitions into the config as fit into the time.
@@ -58,20 +61,26 @@ Work begin(const Call& call) {
   const auto resume = arguments.text("--resume");
   if (!resume) {
     const auto max_time_s = read_max_time(arguments);
+    const auto number = read_shard(arguments);
     LoadedConfig config = read_config_flags(arguments);
+    std::optional<Shard> shard;
+    if (number) shard = shard_of(config, number->index, number->count);
+    if (shard) select(config, *shard);
     if (max_time_s) limit_time(config, *max_time_s);
-    RunJournal journal = begin_run(arguments.text("--out"), config, arguments.texts("--set"), call.words);
-    return {std::move(config), std::move(journal)};
+    RunJournal journal = begin_run(arguments.text("--out"), config, arguments.texts("--set"), call.words, shard);
+    return {std::move(config), std::move(journal), std::move(shard)};
   }
-  for (const char* other : {"CONFIG", "--set", "--out", "--max-time"}) {
+  for (const char* other : {"CONFIG", "--set", "--out", "--max-time", "--shard"}) {
     if (arguments.given(other))
       throw ArgumentError(other, "cannot be given beside --resume: the journal says what was run, and where to");
   }
   RunJournal journal = RunJournal::resume(*resume);
   LoadedConfig config = load_config(journal.config_file(), journal.sets());
   config.config.file = journal.config_given();
+  std::optional<Shard> shard = journal.shard();
+  if (shard) select(config, *shard);
   if (const auto limit = journal.time_limit()) put_into(config, *limit);
-  return {std::move(config), std::move(journal)};
+  return {std::move(config), std::move(journal), std::move(shard)};
 }
 
 void write_record(RunJournal& journal, const RunOutcome& outcome, Console& console) {
@@ -85,11 +94,12 @@ void write_record(RunJournal& journal, const RunOutcome& outcome, Console& conso
 
 ExitCode run(Call& call) {
   Work work = begin(call);
+  if (work.shard) call.console.note(shard_text(*work.shard));
   if (work.config.time_limit) call.console.note(time_limit_text(*work.config.time_limit));
   RunProgress progress;
   const InterruptGuard guard(/*second_ends=*/true);
-  const auto outcome =
-      run_config(work.config, call.words, &progress, {}, {&work.journal, InterruptGuard::raised});
+  auto outcome = run_config(work.config, call.words, &progress, {}, {&work.journal, InterruptGuard::raised});
+  if (work.shard) outcome.record["shard"] = shard_json(*work.shard);
   progress.clear();
 
   // Written before anything is printed: who reads our output may be gone. Printed also where it cannot be written.
@@ -116,7 +126,9 @@ Command run_command() {
        "Ten runs of two small configs took 0.7 to 1.1 of it: rows that stop early are counted in full, other programs are not.",
        "A case that cannot be planned ends a run with --max-time before it begins; without, it fails alone.",
        "What is measured is in a .jsonl file beside the record as soon as it is measured. After Ctrl-C or SIGTERM the record holds what was measured",
-       "by then, judged or not; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config."},
+       "by then, judged or not; --resume goes on with that run, or one that was killed: on the same machine, with the same program and config.",
+       "--shard K/N opens every checkpoint of the config to find out what its cases cost; where one cannot be opened, nothing is run.",
+       "A shard without cases (N above their number) writes a record without cases. --max-time is for the shard alone."},
       {ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
       declare,
       run};

@@ -31,6 +31,7 @@ const std::vector<Command>& commands();
 // One file each: cmd_<name>.cc.
 Command run_command();
 Command plan_command();
+Command merge_command();
 Command init_command();
 Command verify_command();
 Command report_command();

@@ -36,15 +36,16 @@ void make_way(const fs::path& journal) {
 
 /// Under the first pair of names that nobody has, or takes meanwhile.
 RunJournal begin_unnamed(const std::string& started, const LoadedConfig& config, const std::vector<std::string>& sets,
-                         const std::vector<std::string>& command) {
-  const std::string name = run_name(started, config.config.file.stem().string(), config.hash);
+                         const std::vector<std::string>& command, const std::optional<Shard>& shard) {
+  std::string name = run_name(started, config.config.file.stem().string(), config.hash);
+  if (shard) name += fmt::format("-shard{}of{}", shard->index, shard->count);
   for (int number = 1;; ++number) {
     const fs::path record = fs::path(kRunFolder) / (name + (number > 1 ? fmt::format("-{}", number) : "") + ".json");
     const fs::path journal = fs::path(record).replace_extension(".jsonl");
     if (fs::exists(record) || fs::exists(journal)) continue;
     prepare_output_file(record);
     try {
-      return RunJournal::begin(journal, started, config, sets, command, record);
+      return RunJournal::begin(journal, started, config, sets, command, record, shard);
     } catch (const RecordError&) {
       if (!fs::exists(journal)) throw;
     }
@@ -54,9 +55,10 @@ RunJournal begin_unnamed(const std::string& started, const LoadedConfig& config,
 }  // namespace
 
 RunJournal begin_run(const std::optional<std::string>& out, const LoadedConfig& config,
-                     const std::vector<std::string>& sets, const std::vector<std::string>& command) {
+                     const std::vector<std::string>& sets, const std::vector<std::string>& command,
+                     const std::optional<Shard>& shard) {
   const std::string started = utc_now();
-  if (!out) return begin_unnamed(started, config, sets, command);
+  if (!out) return begin_unnamed(started, config, sets, command, shard);
   const fs::path record(*out);
   if (out->empty()) throw ArgumentError("--out", "is empty; give a file or leave the flag out");
   if (record.extension() == ".jsonl")
@@ -66,7 +68,7 @@ RunJournal begin_run(const std::optional<std::string>& out, const LoadedConfig& 
   prepare_output_file(record);
   const fs::path journal = journal_beside(record);
   make_way(journal);
-  return RunJournal::begin(journal, started, config, sets, command, record);
+  return RunJournal::begin(journal, started, config, sets, command, record, shard);
 }
 
 }  // namespace kvproof::cli

@@ -111,7 +111,7 @@ class RunJournal::Log final : public CaseLog {
 
 RunJournal RunJournal::begin(const std::filesystem::path& file, const std::string& started, const LoadedConfig& config,
                              const std::vector<std::string>& sets, const std::vector<std::string>& command,
-                             const std::filesystem::path& record) {
+                             const std::filesystem::path& record, const std::optional<Shard>& shard) {
   RunJournal run(Journal::create(file));
   run.header_ = {{"journal", {{"name", kName}, {"version", kVersion}}},
                  {"started", started},
@@ -119,7 +119,8 @@ RunJournal RunJournal::begin(const std::filesystem::path& file, const std::strin
                  {"config", {{"file", std::filesystem::absolute(config.config.file).string()},
                    {"given", config.config.file.string()}, {"sets", sets}, {"hash", config.hash}}},
                  {"record", std::filesystem::absolute(record).string()},
-                 {"max_time", config.time_limit ? time_limit_json(*config.time_limit) : Json(nullptr)}};
+                 {"max_time", config.time_limit ? time_limit_json(*config.time_limit) : Json(nullptr)},
+                 {"shard", shard ? shard_json(*shard) : Json(nullptr)}};
   run.journal_.append(run.header_);
   return run;
 }
@@ -216,6 +217,12 @@ std::optional<TimeLimit> RunJournal::time_limit() const {
   const View header(header_);
   if (!header.has("max_time") || header.at("max_time").is_null()) return std::nullopt;
   return time_limit_from(header.at("max_time"));
+}
+
+std::optional<Shard> RunJournal::shard() const {
+  const View header(header_);
+  if (!header.has("shard") || header.at("shard").is_null()) return std::nullopt;
+  return shard_from(header.at("shard"));
 }
 
 void RunJournal::open_session(const LoadedConfig& config, const Json& program, const MachineFacts& machine,

@@ -14,6 +14,7 @@
 #include "harness/error.h"
 #include "harness/machine/machine.h"
 #include "harness/measure/case_log.h"
+#include "harness/measure/shard.h"
 #include "harness/record/journal.h"
 #include "harness/record/view.h"
 
@@ -41,10 +42,11 @@ class RunJournal {
   /// started   as utc_now says it
   /// sets      of --set, as given
   /// record    where the record will be written
+  /// shard     whose cases the config was left; absent: all
   /// throws    RecordError: file cannot be made
   static RunJournal begin(const std::filesystem::path& file, const std::string& started, const LoadedConfig& config,
                           const std::vector<std::string>& sets, const std::vector<std::string>& command,
-                          const std::filesystem::path& record);
+                          const std::filesystem::path& record, const std::optional<Shard>& shard = {});
   /// For one that was cut off.
   /// throws RecordError: no such file, not a run's journal, its run is finished and its record there
   static RunJournal resume(const std::filesystem::path& file);
@@ -62,6 +64,8 @@ class RunJournal {
   std::string started() const;
   /// What --max-time chose when the run began; absent: it was not given.
   std::optional<TimeLimit> time_limit() const;
+  /// What --shard left of the config when the run began; absent: all of it.
+  std::optional<Shard> shard() const;
   bool resumed() const { return resumed_; }
 
   /// Begins a process's part: writes down on what machine, with what program; when resumed it must be the first one's.

@@ -5,10 +5,12 @@
 #include <set>
 #include <vector>
 
+#include "harness/record/machines.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
 #include "harness/report/words.h"
+#include "harness/shell_word.h"
 
 namespace kvproof {
 namespace {
@@ -75,6 +77,58 @@ std::string machine_text(const View& machine) {
   }
   if (const auto memory = machine.at("memory_bytes").integer_or_null()) text += ", memory " + bytes_text(memory);
   return text + "; " + shown(machine.at("os"));
+}
+
+std::string machine_name(int64_t index) { return fmt::format("machine {}", index + 1); }
+
+namespace {
+
+bool is_merged(const View& record) { return record.has("merged_from"); }
+
+std::string command_of(const View& words) {
+  std::vector<std::string> quoted;
+  for (const View& word : words.items()) quoted.push_back(shell_quoted(word.text()));
+  return joined(quoted, " ");
+}
+
+void add_sessions(const std::string& of, const View& run, std::vector<Sessions>& all) {
+  if (!run.has("sessions") || run.at("sessions").items().size() < 2) return;  // older records have none
+  all.push_back({of, {}});
+  for (const View& session : run.at("sessions").items()) all.back().begins.push_back(shown(session));
+}
+
+}  // namespace
+
+std::string title_text(const View& record) {
+  std::string title = "kvproof run " + shown(record.at("config").at("file"));
+  if (record.has("shard")) {
+    const View shard = record.at("shard");
+    title += fmt::format(", shard {} of {}", shard.at("index").integer(), shard.at("count").integer());
+  }
+  if (is_merged(record))
+    title += ", merged of " + counted(static_cast<int64_t>(record.at("merged_from").items().size()), "shard");
+  return title;
+}
+
+std::vector<std::string> commands_of(const View& record) {
+  if (!is_merged(record)) return {command_of(record.at("command"))};
+  std::vector<std::string> failed, all;
+  for (const View& source : record.at("merged_from").items()) {
+    all.push_back(command_of(source.at("command")));
+    if (source.at("exit_code").integer() != 0) failed.push_back(all.back());
+  }
+  return failed.empty() ? all : failed;
+}
+
+std::vector<Sessions> sessions_of(const View& record) {
+  std::vector<Sessions> all;
+  if (!is_merged(record)) {
+    add_sessions("", record, all);
+    return all;
+  }
+  for (const View& source : record.at("merged_from").items())
+    add_sessions(fmt::format("shard {}: ", source.at("shard").integer()), source, all);
+  return all;
 }
 
 namespace {
@@ -166,12 +220,26 @@ std::string closing_text(const View& record) {
   if (!verifications.empty()) counts += "; verification: " + tally(verifications, {"PASS", "INCONCLUSIVE", "FAIL"});
   const bool disagree = std::find(verdicts.begin(), verdicts.end(), "DISAGREE") != verdicts.end();
   const int64_t code = record.at("exit_code").integer();
-  return fmt::format("{}: {}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"), counts, code,
-                     meaning_of(code, disagree));
+  return fmt::format("{}{}{}. Exit code {}: {}.", counted(static_cast<int64_t>(cases.size()), "case"),
+                     counts.empty() ? "" : ": ", counts, code, meaning_of(code, disagree));
 }
 
+namespace {
+
+void write_machine(const View& machine, const std::string& name, int label, Page& page) {
+  page.wrapped("  " + left(name, label), machine_text(machine));
+  if (!machine.has("peaks")) return;  // records of before they were measured have none
+  const char* peaks_name = "peaks";
+  for (const View& peaks : machine.at("peaks").items()) {
+    page.wrapped("  " + left(peaks_name, label), peaks_text(peaks));
+    peaks_name = "";
+  }
+}
+
+}  // namespace
+
 void write_header(const View& record, Page& page) {
-  const std::string title = "kvproof run " + shown(record.at("config").at("file")), when = shown(record.at("started"));
+  const std::string title = title_text(record), when = shown(record.at("started"));
   const int gap = page.width() - display_width(title) - display_width(when);
   if (gap >= 2) {
     page.line(page.painted(title, Ink::bold) + left("", gap) + page.painted(when, Ink::dim));
@@ -180,7 +248,8 @@ void write_header(const View& record, Page& page) {
     page.wrapped("", when, Ink::dim);
   }
   page.line();
-  int label = 7;
+  const auto machines = machines_of(record);
+  int label = machines.size() == 1 ? 7 : display_width(machine_name(static_cast<int64_t>(machines.size()) - 1));
   for (const View& checkpoint : record.at("checkpoints").items())
     label = std::max(label, display_width(shown(checkpoint.at("name"))));
   label = std::min(label, 24) + 2;
@@ -191,15 +260,8 @@ void write_header(const View& record, Page& page) {
     }
   }
   page.wrapped("  " + left("run", label), settings_text(record));
-  const View machine = record.at("machine");
-  page.wrapped("  " + left("machine", label), machine_text(machine));
-  if (machine.has("peaks")) {  // records of before they were measured have none
-    const char* name = "peaks";
-    for (const View& peaks : machine.at("peaks").items()) {
-      page.wrapped("  " + left(name, label), peaks_text(peaks));
-      name = "";
-    }
-  }
+  for (std::size_t i = 0; i < machines.size(); ++i)
+    write_machine(machines[i], machines.size() == 1 ? "machine" : machine_name(static_cast<int64_t>(i)), label, page);
   page.wrapped("  " + left("kvproof", label), program_text(record.at("kvproof")));
 }
 

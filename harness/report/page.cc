@@ -1,6 +1,7 @@
 #include "harness/report/page.h"
 
 #include "harness/report/text.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
 
@@ -55,7 +56,8 @@ Ink ink_of(const std::string& verdict) {
 std::string shape_of(const View& one_case) {
   const View shape = one_case.at("shape");
   const int64_t rows = shape.at("rows").integer();
-  return shown(shape.at("label")) + (rows > 1 ? " x" + std::to_string(rows) : "");
+  const std::string text = shown(shape.at("label")) + (rows > 1 ? " x" + std::to_string(rows) : "");
+  return one_case.has("machine") ? text + " on " + machine_name(one_case.at("machine").integer()) : text;
 }
 
 std::string verdict_of(const View& one_case) {

@@ -33,7 +33,8 @@ std::string shown(const View& text);
 /// The ink of AGREE, TIE, DISAGREE, UNVERIFIED and FAILED, and of PASS, FAIL and INCONCLUSIVE.
 Ink ink_of(const std::string& verdict);
 
-/// A case's shape: "pp6 tg64", with more rows than one "pp6 tg64 x4".
+/// A case's shape: "pp6 tg64", with more rows than one "pp6 tg64 x4"; and where it ran, where a record has several
+/// machines: "pp6 tg64 on machine 2".
 std::string shape_of(const View& one_case);
 
 /// AGREE, TIE, DISAGREE, UNVERIFIED, or FAILED for a case that could not run.

@@ -67,8 +67,9 @@ std::string verification_name(const View& one, const std::vector<View>& all) {
   const auto alike = std::count_if(all.begin(), all.end(), [&](const View& v) { return short_name(v) == name; });
   if (alike < 2) return name;
   const bool pinned = one.has("pin") && one.at("pin").boolean();  // older records do not say
-  return fmt::format("{}, {}, {}{}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"),
-                     pinned ? " pinned" : "");
+  const std::string shard = one.has("shard") ? fmt::format(", shard {}", one.at("shard").integer()) : "";
+  return fmt::format("{}, {}, {}{}{}", name, shown(one.at("device")), counted(one.at("threads").integer(), "thread"),
+                     pinned ? " pinned" : "", shard);
 }
 
 std::string verification_text(const View& one) {

@@ -20,6 +20,25 @@ std::string settings_text(const View& record);
 
 std::string machine_text(const View& machine);
 
+/// Of one of a record's several machines: "machine 1" is the first, whose index is 0.
+std::string machine_name(int64_t index);
+
+/// "kvproof run demo.yaml"; of a shard ", shard 2 of 4" behind it, of a merged record ", merged of 4 shards".
+std::string title_text(const View& record);
+
+/// The command that shows the run's cases again; of a merged record those of the shards that something was wrong with, of
+/// all where nothing was. Quoted for a shell, not yet safe for a terminal.
+std::vector<std::string> commands_of(const View& record);
+
+/// The processes of a run that was cut off and gone on with.
+struct Sessions {
+  std::string of;                   // "", or of a merged record "shard 2: "
+  std::vector<std::string> begins;  // more than one
+};
+
+/// Of a run, or of the shards it was merged of; none where one process did it all, and in records of before that was told.
+std::vector<Sessions> sessions_of(const View& record);
+
 /// Of an entry of `machine.peaks`: what was read and multiplied a second at best.
 std::string peaks_text(const View& peaks);
 
@@ -42,7 +61,7 @@ std::string verification_of(const View& one_case);
 /// How many of the cases that ran: "3 VALID, 2 INVALID"; "" where none did.
 std::string validity_tally(const View& record);
 
-/// "demo float32", with the device and threads where `all` verifications have two of that name.
+/// "demo float32", with the device, threads and shard where `all` verifications have two of that name.
 std::string verification_name(const View& one, const std::vector<View>& all);
 
 /// How much a PASS covers; else why it is none.

@@ -9,15 +9,16 @@
 #include <utility>
 
 #include "harness/analysis/crossover.h"
+#include "harness/record/machines.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 
 namespace kvproof {
 namespace {
 
-// Where a column's field lies: in the record itself, in the checkpoint of the case's name, in the case, in a case that ran,
-// in one of its paths; in what was found out about its growth, all of it or the path's.
-enum class In { record, checkpoint, one_case, case_that_ran, path, growth, growth_of_path };
+// Where a column's field lies: in the record itself, in the machine that the case ran on, in the checkpoint of its name, in
+// the case, in a case that ran, in one of its paths; in what was found out about its growth, all of it or the path's.
+enum class In { record, machine, checkpoint, one_case, case_that_ran, path, growth, growth_of_path };
 enum class Kind { text, number, boolean, texts, count };  // count: how many a list has
 
 struct Column {
@@ -37,9 +38,9 @@ const std::vector<Column> kRunAndCase = {
     {"compiler_flags", In::record, Kind::text, "kvproof/compiler_flags"},
     {"sanitizers", In::record, Kind::text, "kvproof/sanitizers"},
     {"torch_version", In::record, Kind::text, "kvproof/torch_version"},
-    {"machine_fingerprint", In::record, Kind::text, "machine/fingerprint"},
-    {"cpu_model", In::record, Kind::text, "machine/cpu_model"},
-    {"cores", In::record, Kind::number, "machine/cores"},
+    {"machine_fingerprint", In::machine, Kind::text, "fingerprint"},
+    {"cpu_model", In::machine, Kind::text, "cpu_model"},
+    {"cores", In::machine, Kind::number, "cores"},
     {"config_file", In::record, Kind::text, "config/file"},
     {"config_hash", In::record, Kind::text, "config/hash"},
     {"exit_code", In::record, Kind::number, "exit_code"},
@@ -178,6 +179,7 @@ struct Row {
 
 std::optional<View> base_of(const Row& row, In in) {
   if (in == In::record) return row.record;
+  if (in == In::machine) return machine_of(row.record, row.one_case);
   if (in == In::one_case) return row.one_case;
   if (in == In::checkpoint) return row.checkpoint;
   if (row.path == nullptr) return std::nullopt;

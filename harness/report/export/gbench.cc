@@ -66,7 +66,7 @@ Json context_of(const View& record) {
   return {{"date", record.at("started").text()},
           {"host_name", ""},  // a record does not say where it was made
           {"executable", command.empty() ? "kvproof" : command.front().text()},
-          {"num_cpus", machine.at("cores").integer()},
+          {"num_cpus", machine.at("cores").integer_or_null().value_or(0)},  // null: of several machines
           {"mhz_per_cpu", 0},  // nor at what clock rate
           {"cpu_scaling_enabled", governor && *governor != "performance"},
           {"caches", caches_of(machine)},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/analysis/crossover.h"
+#include "harness/record/machines.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 #include "harness/report/numbers.h"
@@ -99,14 +100,18 @@ class Properties {
 };
 
 void add_run_machine_and_build(Properties& properties, const View& record) {
-  const View machine = record.at("machine"), program = record.at("kvproof");
+  const View program = record.at("kvproof");
   properties.add("config", record.at("config").at("file"));
   properties.add("config_hash", record.at("config").at("hash"));
   properties.add("exit_code", record.at("exit_code"));
   if (record.has("partial")) properties.add("partial", record.at("partial"));
   if (record.has("sessions")) properties.add("sessions", std::to_string(record.at("sessions").items().size()));
-  for (const char* key : {"cpu_model", "cores", "memory_bytes", "os", "fingerprint"})
-    properties.add(std::string("machine.") + key, machine.at(key));
+  const auto machines = machines_of(record);
+  for (std::size_t i = 0; i < machines.size(); ++i) {
+    const std::string name = machines.size() == 1 ? "machine" : machine_name(static_cast<int64_t>(i));
+    for (const char* key : {"cpu_model", "cores", "memory_bytes", "os", "fingerprint"})
+      properties.add(name + "." + key, machines[i].at(key));
+  }
   for (const char* key :
        {"version", "commit", "dirty", "build_type", "compiler", "compiler_flags", "sanitizers", "torch_version"})
     properties.add(std::string("kvproof.") + key, program.at(key));
@@ -119,6 +124,7 @@ void add_settings(Properties& properties, const View& one) {
   for (const char* key : {"temperature", "top_k", "seed", "max_tokens", "num_samples", "stop", "mode", "tools"})
     properties.add(std::string("sampler.") + key, settings.at("sampler").at(key));
   properties.add("naive.logits", settings.at("naive").at("logits"));
+  if (one.has("machine")) properties.add("machine", machine_name(one.at("machine").integer()));
 }
 
 /// Those that there are.

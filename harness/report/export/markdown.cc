@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "harness/analysis/crossover.h"
+#include "harness/record/machines.h"
 #include "harness/record/view.h"
 #include "harness/report/export/escape.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
 #include "harness/report/words.h"
-#include "harness/shell_word.h"
 
 namespace kvproof {
 namespace {
@@ -208,9 +208,8 @@ std::string failures_of(const View& record) {
   auto entries = failures_of_cases(record);
   const bool partial = record.has("partial") && record.at("partial").boolean();  // its command would be refused
   if (!entries.empty() && !partial) {
-    std::vector<std::string> words;
-    for (const View& word : record.at("command").items()) words.push_back(shell_quoted(word.text()));
-    entries.push_back("to see the cases again: " + markdown_code(joined(words, " ")));
+    for (const std::string& command : commands_of(record))
+      entries.push_back("to see the cases again: " + markdown_code(command));
   }
   const auto verified = failures_of_verifications(record);
   entries.insert(entries.end(), verified.begin(), verified.end());
@@ -250,14 +249,16 @@ std::string warnings_of(const View& record) {
 }
 
 std::string machine_and_build_of(const View& record) {
-  const View machine = record.at("machine"), config = record.at("config");
+  const View config = record.at("config");
   std::vector<std::string> entries = {
       fmt::format("config {}, hash {}; started {}", markdown_code(config.at("file").text()),
                   markdown_code(config.at("hash").text()), markdown_code(record.at("started").text()))};
-  if (record.has("sessions") && record.at("sessions").items().size() > 1) {  // older records have none
+  if (record.has("merged_from"))
+    entries.push_back(fmt::format("merged of {}", counted(static_cast<int64_t>(record.at("merged_from").items().size()), "shard")));
+  for (const Sessions& sessions : sessions_of(record)) {
     std::vector<std::string> begins;
-    for (const View& session : record.at("sessions").items()) begins.push_back(markdown_code(session.text()));
-    entries.push_back("cut off and gone on with; its processes began " + joined(begins, ", "));
+    for (const std::string& begin : sessions.begins) begins.push_back(markdown_code(begin));
+    entries.push_back(sessions.of + "cut off and gone on with; its processes began " + joined(begins, ", "));
   }
   for (const View& checkpoint : record.at("checkpoints").items()) {
     std::vector<std::string> parts = {checkpoint_text(checkpoint)};
@@ -267,11 +268,16 @@ std::string machine_and_build_of(const View& record) {
                                   markdown_prose(joined(parts, "; "))));
   }
   entries.push_back("run: " + markdown_prose(settings_text(record)));
-  entries.push_back(fmt::format("machine: {}; fingerprint {}", markdown_prose(machine_text(machine)),
-                                markdown_code(machine.at("fingerprint").text())));
-  if (machine.has("peaks"))  // records of before they were measured have none
+  const auto machines = machines_of(record);
+  for (std::size_t i = 0; i < machines.size(); ++i) {
+    const View& machine = machines[i];
+    entries.push_back(fmt::format("{}: {}; fingerprint {}",
+                                  machines.size() == 1 ? "machine" : machine_name(static_cast<int64_t>(i)),
+                                  markdown_prose(machine_text(machine)), markdown_code(machine.at("fingerprint").text())));
+    if (!machine.has("peaks")) continue;  // records of before they were measured have none
     for (const View& peaks : machine.at("peaks").items())
       entries.push_back("peaks: " + markdown_prose(peaks_text(peaks)));
+  }
   entries.push_back(markdown_prose("kvproof " + program_text(record.at("kvproof"))));
   std::string text = "\n<details><summary>Machine and build</summary>\n\n";
   for (const std::string& entry : entries) text += "- " + entry + "\n";

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "harness/record/machines.h"
 #include "harness/report/html/markup.h"
 #include "harness/report/html/sections.h"
 #include "harness/report/numbers.h"
@@ -100,6 +101,15 @@ std::string machine_html(const View& machine) {
   return html + fields(machine, {"peaks"});
 }
 
+std::string machines_html(const View& record) {
+  const auto machines = machines_of(record);
+  if (machines.size() == 1) return machine_html(machines.front());
+  std::string html = paragraph("The shards ran on machines of different kinds: no time of one is held against another's.");
+  for (std::size_t i = 0; i < machines.size(); ++i)
+    html += fmt::format("<h3>{}</h3>\n", machine_name(static_cast<int64_t>(i))) + machine_html(machines[i]);
+  return html;
+}
+
 std::string settings_html(const View& record) {
   const View config = record.at("config");
   return paragraph(settings_text(record)) + fields(config, {"resolved"}) + "<pre>" +
@@ -107,11 +117,19 @@ std::string settings_html(const View& record) {
 }
 
 std::string command_html(const View& record) {
-  std::string html = fmt::format("<p><code>{}</code></p>\n<p>{} to {}</p>\n", html_text(command_text(record)),
-                                 html_text(shown(record.at("started"))), html_text(shown(record.at("finished"))));
-  if (record.has("sessions") && record.at("sessions").items().size() > 1)  // older records have none
-    html +=
-        "<p>The run was cut off and gone on with. Its processes began:</p>\n" + bullets(record.at("sessions").items());
+  const auto times_of = [](const View& run) {
+    return fmt::format("<p><code>{}</code></p>\n<p>{} to {}</p>\n", html_text(command_text(run.at("command"))),
+                       html_text(shown(run.at("started"))), html_text(shown(run.at("finished"))));
+  };
+  std::string html = times_of(record);
+  if (record.has("merged_from"))
+    for (const View& source : record.at("merged_from").items())
+      html += paragraph(fmt::format("Shard {}:", source.at("shard").integer())) + times_of(source);
+  for (const Sessions& sessions : sessions_of(record)) {
+    html += paragraph(sessions.of + "The run was cut off and gone on with. Its processes began:") + "<ul>\n";
+    for (const std::string& begin : sessions.begins) html += "<li>" + html_text(begin) + "</li>\n";
+    html += "</ul>\n";
+  }
   return html;
 }
 
@@ -128,14 +146,20 @@ std::string facts_list(const View& record) {
     html += fact(name, shown(one.at("name")) + ": " + checkpoint_text(one));
     name = "";
   }
-  return html + fact("run", settings_text(record)) + fact("machine", machine_text(record.at("machine"))) + "</dl>\n";
+  html += fact("run", settings_text(record));
+  name = "machine";
+  for (const View& machine : machines_of(record)) {
+    html += fact(name, machine_text(machine));
+    name = "";
+  }
+  return html + "</dl>\n";
 }
 
 std::string folded_sections(const View& record) {
   const auto warnings = record.at("warnings").items().size();
   return folded(fmt::format("Warnings ({})", warnings), warnings_html(record), warnings > 0) +
          folded("Verification", verification_html(record)) + folded("Checkpoints", checkpoints_html(record)) +
-         folded("Machine", machine_html(record.at("machine"))) +
+         folded("Machine", machines_html(record)) +
          folded("Build", paragraph(program_text(record.at("kvproof"))) + fields(record.at("kvproof"))) +
          folded("Settings", settings_html(record)) + folded("Command", command_html(record));
 }

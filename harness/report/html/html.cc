@@ -7,6 +7,7 @@
 #include "harness/report/html/plot_data.h"
 #include "harness/report/html/sections.h"
 #include "harness/report/page.h"
+#include "harness/report/words.h"
 
 namespace kvproof {
 namespace {
@@ -21,7 +22,7 @@ std::string without_source_map(std::string_view script) {
 std::string render_html(const Json& record) {
   const View view(record);
   const PageFiles files = page_files();
-  return filled(files.html, {{"title", html_text("kvproof run " + shown(view.at("config").at("file")))},
+  return filled(files.html, {{"title", html_text(title_text(view))},
                              {"started", html_text(shown(view.at("started")))},
                              {"style", std::string(files.style)},
                              {"facts", facts_list(view)},

@@ -74,13 +74,14 @@ Json runs(const View& one) {
   return out;
 }
 
-// Cases of one key differ in prompt and length alone. What the engine had in its cache beforehand cost it nothing, so that
+// Cases of one key differ in prompt and length alone, and ran on one machine. What the engine had in its cache beforehand cost it nothing, so that
 // a case with and one without are not on one curve.
 std::string group_key(const View& one) {
   const View run = one.at("settings").at("run");
   return Json::array({one.at("checkpoint").json(), run.at("backend").json(), run.at("dtype").json(),
                       run.at("device").json(), run.at("threads").json(), one.at("shape").at("rows").json(),
-                      one.at("settings").at("naive").json(), depth_of(one) > 0})
+                      one.at("settings").at("naive").json(), depth_of(one) > 0,
+                      one.has("machine") ? one.at("machine").json() : Json(nullptr)})
       .dump();
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "harness/record/machines.h"
 #include "harness/report/html/plot_data.h"
 #include "harness/analysis/step_curve.h"
 #include "harness/report/page.h"
@@ -103,7 +104,7 @@ void add_decode(const View& one, const char* name, std::optional<double> flops, 
 
 /// The machine's entry for the case's threads and dtype.
 std::optional<View> peaks_of(const View& record, const View& one) {
-  const View machine = record.at("machine"), run = one.at("settings").at("run");
+  const View machine = machine_of(record, one), run = one.at("settings").at("run");
   if (!machine.has("peaks")) return std::nullopt;  // before they were measured
   for (const View& peaks : machine.at("peaks").items()) {
     if (peaks.at("threads").integer() == run.at("threads").integer() &&

@@ -25,7 +25,7 @@ std::string folded_sections(const View& record);
 /// "bad", "doubtful" or "good": the class that colours AGREE, FAIL, INVALID and their like.
 std::string class_of(const std::string& verdict);
 
-/// The words of `command`, as a shell takes them.
-std::string command_text(const View& record);
+/// The words of a command, as a shell takes them; safe for a terminal.
+std::string command_text(const View& words);
 
 }  // namespace kvproof

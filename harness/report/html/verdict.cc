@@ -73,10 +73,10 @@ std::string class_of(const std::string& verdict) {
   }
 }
 
-std::string command_text(const View& record) {
-  std::vector<std::string> words;
-  for (const View& word : record.at("command").items()) words.push_back(visible(shell_quoted(word.text())));
-  return fmt::format("{}", fmt::join(words, " "));
+std::string command_text(const View& words) {
+  std::vector<std::string> quoted;
+  for (const View& word : words.items()) quoted.push_back(visible(shell_quoted(word.text())));
+  return fmt::format("{}", fmt::join(quoted, " "));
 }
 
 std::string verdict_section(const View& record) {
@@ -87,7 +87,10 @@ std::string verdict_section(const View& record) {
   std::string html = fmt::format("<section id=\"verdict\" class=\"{}\">\n<p class=\"closing\">{}</p>\n<p>{}</p>\n",
                                  colour, html_text(closing_text(record)), validity_text(record));
   if (!items.empty()) html += "<ul class=\"problems\">\n" + items + "</ul>\n";
-  if (!partial) html += fmt::format("<p>To see it again: <code>{}</code></p>\n", html_text(command_text(record)));
+  if (!partial) {
+    for (const std::string& command : commands_of(record))
+      html += fmt::format("<p>To see it again: <code>{}</code></p>\n", html_text(visible(command)));
+  }
   return html + "</section>\n";
 }
 
