@@ -76,22 +76,19 @@ std::vector<std::string> baseline_names(const std::filesystem::path& dir) {
 }
 
 Json read_baseline(const std::filesystem::path& file) {
-  const std::string text = read_text_file(file);
-  Json document;
-  try {
-    document = Json::parse(text);
-  } catch (const Json::parse_error& error) {
-    throw RecordError(file.string(),
-                      fmt::format("expected JSON, found something else at byte {}; name a baseline, or a "
-                                  "record of kvproof run",
-                                  error.byte));
-  }
+  const Json document = read_json(file);
   try {
     compare::baseline_of(document);
   } catch (const RecordError& error) {
     throw RecordError(file.string() + "#" + error.place(), error.message());
   }
   return document;
+}
+
+std::filesystem::path existing_baseline(const std::string& name, const std::filesystem::path& dir) {
+  const std::filesystem::path file = baseline_file(name, dir);
+  if (!is_there(file)) fail_without(name, dir);
+  return file;
 }
 
 FoundBaseline find_baseline(const std::string& name_or_path, const std::filesystem::path& dir) {
@@ -103,9 +100,7 @@ FoundBaseline find_baseline(const std::string& name_or_path, const std::filesyst
     }
     return {name_or_path, name_or_path, read_baseline(name_or_path)};
   }
-  check_baseline_name(name_or_path);
-  const std::filesystem::path file = baseline_file(name_or_path, dir);
-  if (!is_there(file)) fail_without(name_or_path, dir);
+  const std::filesystem::path file = existing_baseline(name_or_path, dir);
   return {name_or_path, file, read_baseline(file)};
 }
 

@@ -26,6 +26,11 @@ std::vector<std::string> baseline_names(const std::filesystem::path& dir);
 /// throws RecordError: no such file, no JSON, another document
 Json read_baseline(const std::filesystem::path& file);
 
+/// Its file, which is there.
+/// throws NoBaselineError: it is not; the message has the names that exist and the command that makes one; ArgumentError: as
+///        check_baseline_name
+std::filesystem::path existing_baseline(const std::string& name, const std::filesystem::path& dir);
+
 struct FoundBaseline {
   std::string name;  // as it was given
   std::filesystem::path file;
@@ -34,8 +39,7 @@ struct FoundBaseline {
 
 /// The baseline that a NAME or a path stands for; whatever has a '/' or ends in ".json" is a path.
 ///
-/// throws NoBaselineError: there is none; the message has the names that exist and the command that makes one
-///        RecordError: as read_baseline
+/// throws NoBaselineError, ArgumentError: as existing_baseline, or no file has that path; RecordError: as read_baseline
 FoundBaseline find_baseline(const std::string& name_or_path, const std::filesystem::path& dir = kBaselineFolder);
 
 }  // namespace kvproof::track

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "harness/error.h"
-#include "harness/record/view.h"
+#include "harness/record/machines.h"
 #include "harness/stats/stats.h"
 
 namespace kvproof::track {
@@ -88,7 +88,7 @@ std::optional<double> stolen_share(const View& record) {
 
 void judge_machine(const View& record, std::vector<std::string>& refusals) {
   const View machine = record.at("machine");
-  if (record.has("machines") && record.at("machines").items().size() > 1) {
+  if (has_several_machines(record)) {
     refusals.push_back("it was measured on several machines, whose times do not belong together");
     return;
   }

@@ -8,6 +8,7 @@
 
 #include "harness/compare/exact.h"
 #include "harness/error.h"
+#include "harness/record/machines.h"
 #include "harness/record/text_file.h"
 #include "harness/record/view.h"
 #include "harness/track/locked_file.h"
@@ -21,19 +22,6 @@ std::string identity_of(const Json& record) {
   const std::string text =
       nlohmann::json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // keys sorted
   return xxh128_of(text.data(), text.size());
-}
-
-// The machine a case ran on: records that were merged have several.
-View machine_of(const View& record, const View& one_case) {
-  if (!record.has("machines") || !one_case.has("machine")) return record.at("machine");
-  const std::vector<View> machines = record.at("machines").items();
-  const int64_t index = one_case.at("machine").integer();
-  if (index < 0 || index >= static_cast<int64_t>(machines.size())) {
-    throw RecordError(
-        one_case.pointer() + "/machine",
-        fmt::format("expected an index into {} machines, found {}; the record is damaged", machines.size(), index));
-  }
-  return machines[static_cast<std::size_t>(index)];
 }
 
 std::string build_of(const View& program) {
@@ -295,7 +283,10 @@ Addition add_to_history(const std::filesystem::path& file, std::vector<Source> s
 std::vector<AddedRecord> rebuild_history(const std::filesystem::path& file, std::vector<Source> sources, bool replace) {
   std::vector<NewRecord> records = new_records(sources, std::nullopt);
   const LockedFile locked(file, LockedFile::When::there);
-  KnownRecords lost = readable_records(locked.text());
+  const std::string text = locked.text();
+  KnownRecords lost = readable_records(text);
+  if (!text.empty() && lost.empty())
+    throw RecordError(file.string(), "has no line of a history, and would be lost; give another name, or remove it");
   std::vector<HistoryLine> lines;
   std::vector<AddedRecord> result;
   std::set<std::string> taken;

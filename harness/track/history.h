@@ -89,7 +89,8 @@ Addition add_to_history(const std::filesystem::path& file, std::vector<Source> r
 ///
 /// replace  whether records of the old history may be left out
 /// returns  those of the new one
-/// throws   RecordError: as lines_of; the file cannot be written; ArgumentError("--replace"): records would be lost
+/// throws   RecordError: as lines_of; the file cannot be written, or is no history; ArgumentError("--replace"): records would
+///          be lost
 std::vector<AddedRecord> rebuild_history(const std::filesystem::path& file, std::vector<Source> records, bool replace);
 
 }  // namespace kvproof::track

@@ -35,6 +35,8 @@ LockedFile::LockedFile(std::filesystem::path file, When when) : file_(std::move(
     std::filesystem::create_directories(file_.parent_path(), error);
     if (error) fail(file_, "its folder cannot be made", error.value());
   }
+  if (std::error_code error; std::filesystem::exists(file_, error) && !std::filesystem::is_regular_file(file_, error))
+    throw RecordError(file_.string(), "is a folder, a device or a pipe; give the name of a file");
   for (;;) {
     descriptor_ = open(file_.c_str(), O_RDWR | O_CLOEXEC | (when == When::make ? O_CREAT : 0), 0666);
     if (descriptor_ < 0 && errno == ENOENT && when == When::there) return;

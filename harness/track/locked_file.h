@@ -11,7 +11,7 @@ class LockedFile {
  public:
   enum class When { make, there };  // make: the file and its folder; there: only if it is, else nothing is locked
 
-  /// throws RecordError: a folder, cannot be made, opened for writing or locked
+  /// throws RecordError: no ordinary file; cannot be made, opened for writing or locked
   LockedFile(std::filesystem::path file, When when);
   ~LockedFile();
   LockedFile(const LockedFile&) = delete;

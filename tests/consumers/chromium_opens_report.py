@@ -213,48 +213,53 @@ def check_growth(case, answer, where=0):
     assert f"from token {since} on" in plots["steps"]["note"] and f"{100 * share:.2g} % was reached" in plots["speedup"]["note"]
 
 
-with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-    record = json.loads(SAMPLE.read_text())
-    page = written(record, scratch, "sample")
-    for dark, width in ((False, 1280), (True, 1280), (False, 390), (True, 390)):
-        answer = opened(page, scratch, dark, width)
-        assert answer["values"] == list(numbers_of(record)), "the table's numbers are not the record's"
-        assert len(answer["options"]) == 5 and len(answer["cases"]) == 5
-        assert all("drawn" in plot for plot in answer["cases"][0]["plots"].values()), answer["cases"][0]
+def main():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        record = json.loads(SAMPLE.read_text())
+        page = written(record, scratch, "sample")
+        for dark, width in ((False, 1280), (True, 1280), (False, 390), (True, 390)):
+            answer = opened(page, scratch, dark, width)
+            assert answer["values"] == list(numbers_of(record)), "the table's numbers are not the record's"
+            assert len(answer["options"]) == 5 and len(answer["cases"]) == 5
+            assert all("drawn" in plot for plot in answer["cases"][0]["plots"].values()), answer["cases"][0]
+            check_drawn(answer)
+            check_values(record, answer)
+            check_growth(record["cases"][0], answer)
+            assert answer["background"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"), answer["background"]
+            print(f"{'dark' if dark else 'light'}, {width} pixels: {sum('drawn' in plot for case in answer['cases'] for plot in case['plots'].values())} plots drawn")
+        withheld = answer["cases"][3]["plots"]["speedup"]
+        assert "drawn" not in withheld and withheld["note"].startswith("Withheld: the outputs disagree"), withheld
+
+        hostile = json.loads(SAMPLE.read_text())
+        evil = "</script><img src=x onerror=document.title='gone'>\"'<!--<script>&\x1b"
+        hostile["cases"][0]["id"] = hostile["cases"][0]["shape"]["label"] = hostile["cases"][3]["speedup"]["withheld"] = evil
+        hostile["machine"]["cpu_model"] = hostile["verifications"][0]["error_by_position"]["scenario"] = evil
+        finding = {"level": "L3", "position": 4, "error": 0.5}
+        hostile["verifications"][0].update(verdict="FAIL", outcomes=[{"name": evil, "findings": [finding, {**finding, "error": 0}]}])
+        answer = opened(written(hostile, scratch, "hostile"), scratch)
+        assert answer["images"] == 0 and answer["scripts"] == 5, answer["scripts"]  # ours and the probe's two
         check_drawn(answer)
-        check_values(record, answer)
-        check_growth(record["cases"][0], answer)
-        assert answer["background"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"), answer["background"]
-        print(f"{'dark' if dark else 'light'}, {width} pixels: {sum('drawn' in plot for case in answer['cases'] for plot in case['plots'].values())} plots drawn")
-    withheld = answer["cases"][3]["plots"]["speedup"]
-    assert "drawn" not in withheld and withheld["note"].startswith("Withheld: the outputs disagree"), withheld
+        failed = answer["cases"][0]["plots"]["error"]["sets"][-1]
+        assert (failed["label"], failed["xs"], failed["ys"]) == ("failed: L3, keys and values", [4], [0.5]), failed
+        assert answer["options"][0].startswith("</script><img src=x"), answer["options"]
 
-    hostile = json.loads(SAMPLE.read_text())
-    evil = "</script><img src=x onerror=document.title='gone'>\"'<!--<script>&\x1b"
-    hostile["cases"][0]["id"] = hostile["cases"][0]["shape"]["label"] = hostile["cases"][3]["speedup"]["withheld"] = evil
-    hostile["machine"]["cpu_model"] = hostile["verifications"][0]["error_by_position"]["scenario"] = evil
-    finding = {"level": "L3", "position": 4, "error": 0.5}
-    hostile["verifications"][0].update(verdict="FAIL", outcomes=[{"name": evil, "findings": [finding, {**finding, "error": 0}]}])
-    answer = opened(written(hostile, scratch, "hostile"), scratch)
-    assert answer["images"] == 0 and answer["scripts"] == 5, answer["scripts"]  # ours and the probe's two
-    check_drawn(answer)
-    failed = answer["cases"][0]["plots"]["error"]["sets"][-1]
-    assert (failed["label"], failed["xs"], failed["ys"]) == ("failed: L3, keys and values", [4], [0.5]), failed
-    assert answer["options"][0].startswith("</script><img src=x"), answer["options"]
+        deep = json.loads(SAMPLE.read_text())
+        deep.update(partial=True, exit_code=130, cases=deep["cases"][:1])
+        deep["cases"][0]["shape"].update(depth=512, label="pp6 tg64 @ d512")
+        for run in deep["cases"][0]["paths"]["engine"]["samples"]:
+            run["ttft_ns"] *= 4  # behind at first: the break-even is a step's
+        answer = opened(written(deep, scratch, "deep"), scratch)
+        check_drawn(answer)
+        check_growth(deep["cases"][0], answer)
+        assert answer["cases"][0]["title"] == "demo/france, pp6 tg64 @ d512: AGREE" and "interrupted" in answer["verdict"], answer
+        assert answer["growth"][3] > 2, answer["growth"]
 
-    deep = json.loads(SAMPLE.read_text())
-    deep.update(partial=True, exit_code=130, cases=deep["cases"][:1])
-    deep["cases"][0]["shape"].update(depth=512, label="pp6 tg64 @ d512")
-    for run in deep["cases"][0]["paths"]["engine"]["samples"]:
-        run["ttft_ns"] *= 4  # behind at first: the break-even is a step's
-    answer = opened(written(deep, scratch, "deep"), scratch)
-    check_drawn(answer)
-    check_growth(deep["cases"][0], answer)
-    assert answer["cases"][0]["title"] == "demo/france, pp6 tg64 @ d512: AGREE" and "interrupted" in answer["verdict"], answer
-    assert answer["growth"][3] > 2, answer["growth"]
+        failed = json.loads(SAMPLE.read_text())
+        failed["cases"] = failed["cases"][5:]
+        answer = opened(written(failed, scratch, "failed"), scratch)
+        assert answer["cases"][0]["title"] == "No case ran: there is nothing to draw." and answer["choice"] == "none", answer
+        print("hostile texts stay texts; lines fitted here are those drawn, behind a filled cache, too; a run without results is a page")
 
-    failed = json.loads(SAMPLE.read_text())
-    failed["cases"] = failed["cases"][5:]
-    answer = opened(written(failed, scratch, "failed"), scratch)
-    assert answer["cases"][0]["title"] == "No case ran: there is nothing to draw." and answer["choice"] == "none", answer
-    print("hostile texts stay texts; lines fitted here are those drawn, behind a filled cache, too; a run without results is a page")
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ namespace {
 
 const std::vector<std::string> kCommands = {"run",  "plan",     "init",       "verify", "report",  "generate",
                                             "chat", "tokenize", "detokenize", "logits", "inspect", "machine",
-                                            "synthesize", "subject", "merge"};
+                                            "synthesize", "subject", "merge", "baseline", "history"};
 
 }  // namespace
 

@@ -8,8 +8,11 @@ FILE_OF(kvproof_page_html)
 FILE_OF(kvproof_page_css)
 FILE_OF(kvproof_page_parts)
 FILE_OF(kvproof_page_charts)
+FILE_OF(kvproof_page_drawing)
 FILE_OF(kvproof_page_script)
 FILE_OF(kvproof_page_chart_js)
+FILE_OF(kvproof_trend_html)
+FILE_OF(kvproof_trend_script)
 #undef FILE_OF
 
 namespace kvproof {
@@ -19,11 +22,17 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 }  // namespace
 
-PageFiles page_files() {
 #define FILE_OF(symbol) between(symbol, symbol##_end)
-  return {FILE_OF(kvproof_page_html),   FILE_OF(kvproof_page_css),    FILE_OF(kvproof_page_parts),
-          FILE_OF(kvproof_page_charts), FILE_OF(kvproof_page_script), FILE_OF(kvproof_page_chart_js)};
-#undef FILE_OF
+
+PageFiles page_files() {
+  const std::string_view library = FILE_OF(kvproof_page_chart_js);
+  return {FILE_OF(kvproof_page_html),    FILE_OF(kvproof_page_css),    FILE_OF(kvproof_page_parts),
+          FILE_OF(kvproof_page_charts),  FILE_OF(kvproof_page_drawing), FILE_OF(kvproof_page_script),
+          library.substr(0, library.rfind("\n//# sourceMappingURL="))};
 }
+
+TrendFiles trend_files() { return {FILE_OF(kvproof_trend_html), FILE_OF(kvproof_trend_script)}; }
+
+#undef FILE_OF
 
 }  // namespace kvproof

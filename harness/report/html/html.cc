@@ -10,14 +10,6 @@
 #include "harness/report/words.h"
 
 namespace kvproof {
-namespace {
-
-// Without the line that sends a browser's tools to look for a source map beside the page.
-std::string without_source_map(std::string_view script) {
-  return std::string(script.substr(0, script.rfind("\n//# sourceMappingURL=")));
-}
-
-}  // namespace
 
 std::string render_html(const Json& record) {
   const View view(record);
@@ -31,8 +23,8 @@ std::string render_html(const Json& record) {
                              {"growth", growth_section(view)},
                              {"sections", folded_sections(view)},
                              {"data", data_block(plot_data(view))},
-                             {"chart_js", without_source_map(files.chart_js)},
-                             {"script", fmt::format("{}{}{}", files.parts, files.charts, files.script)}});
+                             {"chart_js", std::string(files.chart_js)},
+                             {"script", fmt::format("{}{}{}{}", files.parts, files.charts, files.drawing, files.script)}});
 }
 
 }  // namespace kvproof

@@ -74,7 +74,7 @@ TEST_CASE("names of baselines cannot lead out of their folder", "[track]") {
 TEST_CASE("another document is no baseline, and says where it is not", "[track]") {
   const Folder dir;
   write_text(dir / "a.json", "{");
-  CHECK_THAT(thrown<RecordError>([&] { read_baseline(dir / "a.json"); }).message(), Contains("expected JSON"));
+  CHECK_THAT(thrown<RecordError>([&] { read_baseline(dir / "a.json"); }).message(), Contains("cut off"));
   write_text(dir / "b.json", R"({"schema": {"name": "kvproof-history", "version": 1}})");
   const auto other = thrown<RecordError>([&] { find_baseline("b", dir / "."); });
   CHECK_THAT(other.place(), Contains("b.json#/schema/name"));

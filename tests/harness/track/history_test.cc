@@ -88,7 +88,7 @@ TEST_CASE("each case has the machine that it ran on", "[track][history]") {
   CHECK(lines_of(record)[0].fingerprint == "f17ce5b7a363c97f");
   CHECK(lines_of(record)[1].fingerprint == "0123456789abcdef");
   record["cases"][1]["machine"] = 2;
-  CHECK_THROWS_WITH(lines_of(record), Contains("/cases/1/machine: expected an index into 2 machines, found 2"));
+  CHECK_THROWS_WITH(lines_of(record), Contains("/cases/1/machine: expected a machine from 0 to 1, found 2"));
 }
 
 TEST_CASE("an interrupted run is not taken, nor is a damaged record, and nothing is written", "[track][history]") {
@@ -168,6 +168,13 @@ TEST_CASE("rebuilding mends a damaged history, and loses no record without being
   CHECK(read_history(file).lines.size() == 2);
 }
 
+TEST_CASE("rebuilding replaces no file that is something else", "[track][history]") {
+  const Folder dir;
+  write_text(dir / "run.json", testing::fit_record().dump(1));
+  CHECK_THROWS_WITH(rebuild_history(dir / "run.json", {of_day(0)}, true), Contains("has no line of a history"));
+  CHECK(read_record(dir / "run.json") == testing::fit_record());
+}
+
 TEST_CASE("half a last line is passed over and told, and cut off by the next writer", "[track][history]") {
   const Folder dir;
   const auto file = dir / "h.jsonl";
@@ -234,6 +241,12 @@ TEST_CASE("a damaged line is named by its number and field", "[track][history]")
              Contains("h.jsonl:3#/schema/version: expected 1, found 2"));
   CHECK_THAT(changed([](Json& l) { l["schema"]["name"] = "kvproof-run"; }), Contains("found \"kvproof-run\""));
   CHECK_THAT(message_of(dir / "none.jsonl"), Contains("no such history; kvproof history add"));
+}
+
+TEST_CASE("only an ordinary file is added to", "[track][history]") {
+  const Folder dir;
+  for (const std::filesystem::path& file : {dir / ".", std::filesystem::path("/dev/full")})
+    CHECK_THROWS_WITH(add_to_history(file, {of_day(0)}, {}), Contains("is a folder, a device or a pipe"));
 }
 
 TEST_CASE("a writer waits for another one", "[track][history]") {
