@@ -26,7 +26,6 @@ void declare(CLI::App& app) {
   add_positionals(app, "FILE", "A config (.yaml), or two documents: records, baselines or one of each, the base first");
   add_list(app, "--set", "A.B=VALUE", "Overrides one value of the config");
   add_base_flags(app);
-  add_value(app, "--candidate-binary", "PROGRAM", "The program in question; default this one");
   add_value(app, "--baseline", "NAME", "Run the config and hold what is exact against a baseline, or a path of one");
   add_value(app, "--out", "FILE", fmt::format("Where to write the comparison; default a new file in {}/", kRunFolder));
   add_toggle(app, "--self-test", "Plant slow-downs and a fault, and count which verdicts are given; an hour and more");
@@ -53,34 +52,17 @@ fs::path out_of(const Call& call, const std::string& otherwise) {
   return file;
 }
 
-std::string free_name(const LoadedConfig& config) {
-  const std::string name = run_name(utc_now(), config.config.file.stem().string(), config.hash) + "-compare";
-  for (int number = 1;; ++number) {
-    const std::string one = number == 1 ? name : fmt::format("{}-{}", name, number);
-    if (!fs::exists(fs::path(kRunFolder) / (one + ".jsonl")) && !fs::exists(fs::path(kRunFolder) / (one + ".json"))) return one;
-  }
-}
-
 ExitCode with_program(Call& call, const BaseProgram& base, const LoadedConfig& config) {
-  const auto candidate = call.arguments.text("--candidate-binary");
-  if (candidate) require_program(*candidate, *candidate);
-  const std::string name = free_name(config);
-  const fs::path out = out_of(call, name);
-  const ComparisonJob job{base,
-                          {"binary", candidate.value_or("this program")},
-                          candidate ? fs::absolute(*candidate) : own_program(),
-                          config,
-                          call.arguments.texts("--set"),
-                          name,
-                          call.arguments.text("--noise").value_or(kNoiseFile)};
+  const ComparisonJob job = comparison_job(call, base, config);
+  const fs::path out = out_of(call, job.name);
   const TimedComparison done = compare_programs_now(job, call.console);
-  if (done.code == ExitCode::interrupted) return done.code;
+  if (done.interrupted) return ExitCode::interrupted;
   return finish(call, done.document, done.code, out);
 }
 
 ExitCode with_baseline(Call& call, const std::string& name, const LoadedConfig& config) {
   const track::FoundBaseline baseline = track::find_baseline(name);
-  const fs::path out = out_of(call, free_name(config));
+  const fs::path out = out_of(call, free_comparison_name(config));
   RunJournal journal = begin_run({}, config, call.arguments.texts("--set"), call.words, std::nullopt);
   const RecordedRun run = run_and_record(config, journal, std::nullopt, call);
   if (run.not_written) throw RecordError(*run.not_written);

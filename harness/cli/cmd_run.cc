@@ -7,32 +7,16 @@
 #include <optional>
 
 #include "harness/cli/config_flags.h"
-#include "harness/cli/interrupt.h"
 #include "harness/cli/progress_line.h"
+#include "harness/cli/recorded_run.h"
 #include "harness/cli/run_files.h"
-#include "harness/duration.h"
 #include "harness/measure/shard.h"
 #include "harness/measure/time_limit.h"
 #include "harness/record/record.h"
 #include "harness/report/table.h"
-#include "harness/shell_word.h"
 
 namespace kvproof::cli {
 namespace {
-
-class RunProgress final : public Progress {
- public:
-  void on_event(const ProgressEvent& event) override {
-    auto line = fmt::format("[{}/{}] {}: {}", event.number, event.cases, event.case_id, event.stage);
-    if (event.total > 0) line += fmt::format(" {}/{}", event.done + 1, event.total);
-    if (event.seconds_left) line += fmt::format(", {} to go", duration_text(*event.seconds_left));
-    line_.show(line);
-  }
-  void clear() { line_.clear(); }
-
- private:
-  ProgressLine line_;
-};
 
 void declare(CLI::App& app) {
   add_config_flags(app);
@@ -83,36 +67,15 @@ Work begin(const Call& call) {
   return {std::move(config), std::move(journal), std::move(shard)};
 }
 
-void write_record(RunJournal& journal, const RunOutcome& outcome, Console& console) {
-  write_json(journal.record(), outcome.record);
-  std::filesystem::path shown = journal.record().lexically_proximate(std::filesystem::current_path());
-  if (shown.string().starts_with("..")) shown = journal.record();
-  console.note("record " + shown.string());
-  if (outcome.code != ExitCode::interrupted) return journal.finish();
-  console.note(fmt::format("interrupted; to go on: kvproof run --resume {}", shell_quoted(journal.file().string())));
-}
-
 ExitCode run(Call& call) {
   Work work = begin(call);
   if (work.shard) call.console.note(shard_text(*work.shard));
   if (work.config.time_limit) call.console.note(time_limit_text(*work.config.time_limit));
-  RunProgress progress;
-  const InterruptGuard guard(/*second_ends=*/true);
-  auto outcome = run_config(work.config, call.words, &progress, {}, {&work.journal, InterruptGuard::raised});
-  if (work.shard) outcome.record["shard"] = shard_json(*work.shard);
-  progress.clear();
-
-  // Written before anything is printed: who reads our output may be gone. Printed also where it cannot be written.
-  std::optional<RecordError> not_written;
-  try {
-    write_record(work.journal, outcome, call.console);
-  } catch (const RecordError& error) {
-    not_written = error;
-  }
-  call.console.document(outcome.record);
-  call.console.text(render_table(outcome.record, Console::colour_on_stdout(), Console::width()));
-  if (not_written) throw RecordError(*not_written);
-  return outcome.code;
+  const RecordedRun done = run_and_record(work.config, work.journal, work.shard, call);
+  call.console.document(done.outcome.record);
+  call.console.text(render_table(done.outcome.record, Console::colour_on_stdout(), Console::width()));
+  if (done.not_written) throw RecordError(*done.not_written);  // printed also where it cannot be written
+  return done.outcome.code;
 }
 
 }  // namespace

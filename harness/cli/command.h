@@ -35,6 +35,7 @@ Command merge_command();
 Command init_command();
 Command verify_command();
 Command compare_command();
+Command ci_command();
 Command report_command();
 Command baseline_command();
 Command history_command();

@@ -177,7 +177,7 @@ ExitCode parse_and_run(Console& console, const std::vector<std::string>& words) 
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {run_command(), plan_command(), init_command(), verify_command(),
-                                           compare_command(), report_command(), baseline_command(),
+                                           compare_command(), ci_command(), report_command(), baseline_command(),
                                            history_command(), merge_command(), generate_command(), chat_command(),
                                            tokenize_command(), detokenize_command(), logits_command(),
                                            inspect_command(), machine_command(), synthesize_command(),

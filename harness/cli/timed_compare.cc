@@ -41,6 +41,7 @@ void keep_noise(const std::filesystem::path& file, const std::string& started, c
 void add_base_flags(CLI::App& app) {
   add_value(app, "--base-binary", "PROGRAM", "A kvproof built from the base: both are timed, in turns");
   add_value(app, "--base-ref", "GIT", "A commit of this repository, which is built once and kept: likewise");
+  add_value(app, "--candidate-binary", "PROGRAM", "The program in question; default this one");
   add_value(app, "--noise", "FILE",
             fmt::format("What identical programs showed on this machine, for the margin; default {}", kNoiseFile));
 }
@@ -55,6 +56,26 @@ std::optional<BaseProgram> read_base(const Arguments& arguments, Console& consol
   if (!ref) return std::nullopt;
   const auto say = [&](const std::string& what) { console.note(what); };
   return BaseProgram{{"ref", *ref}, program_of(find_commit(*ref), say)};
+}
+
+std::string free_comparison_name(const LoadedConfig& config) {
+  const std::string name = run_name(utc_now(), config.config.file.stem().string(), config.hash) + "-compare";
+  std::string free = name;
+  const auto taken = [&](const char* extension) { return std::filesystem::exists(std::filesystem::path(kRunFolder) / (free + extension)); };
+  for (int number = 2; taken(".jsonl") || taken(".json"); ++number) free = fmt::format("{}-{}", name, number);
+  return free;
+}
+
+ComparisonJob comparison_job(const Call& call, BaseProgram base, const LoadedConfig& config) {
+  const auto candidate = call.arguments.text("--candidate-binary");
+  if (candidate) require_program(*candidate, *candidate);
+  return {std::move(base),
+          {"binary", candidate.value_or("this program")},
+          candidate ? std::filesystem::absolute(*candidate) : own_program(),
+          config,
+          call.arguments.texts("--set"),
+          free_comparison_name(config),
+          call.arguments.text("--noise").value_or(kNoiseFile)};
 }
 
 TimedComparison compare_programs_now(const ComparisonJob& job, Console& console) {
@@ -82,7 +103,7 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
   line.clear();
   if (outcome.interrupted) {
     console.note("interrupted; the blocks that were measured are in " + file.string());
-    return {Json(), ExitCode::interrupted};
+    return {Json(), ExitCode::interrupted, true};
   }
   keep_noise(job.noise, started, outcome, console);
   TimedComparison result;

@@ -12,7 +12,7 @@
 
 namespace kvproof::cli {
 
-/// Declares --base-binary, --base-ref, --noise.
+/// Declares --base-binary, --base-ref, --candidate-binary, --noise.
 void add_base_flags(CLI::App& app);
 
 struct BaseProgram {
@@ -23,11 +23,6 @@ struct BaseProgram {
 /// The program that the flags name, built where need be; absent: none is named.
 /// throws ArgumentError: both are given; NoBaselineError: it is not there, or cannot be built
 std::optional<BaseProgram> read_base(const Arguments& arguments, Console& console);
-
-struct TimedComparison {
-  Json document;             // concluded
-  ExitCode code = ExitCode::ok;
-};
 
 /// What is compared, and with whom.
 struct ComparisonJob {
@@ -40,8 +35,19 @@ struct ComparisonJob {
   std::filesystem::path noise;
 };
 
+/// "20261122T101500Z-demo-a1b2c3-compare", or with a number behind it where kRunFolder has files of that name.
+std::string free_comparison_name(const LoadedConfig& config);
+
+/// Of a config that is on the command line. throws ArgumentError, NoBaselineError: the candidate is no program
+ComparisonJob comparison_job(const Call& call, BaseProgram base, const LoadedConfig& config);
+
+struct TimedComparison {
+  Json document;  // concluded
+  ExitCode code = ExitCode::ok;
+  bool interrupted = false;  // then there is no document; the journal holds the blocks
+};
+
 /// Measures, judges, and keeps what the control showed. Progress goes to stderr where that is a terminal.
-/// returns  interrupted: an empty document; its journal holds the blocks
 /// throws   what the measurement throws; ArgumentError: a case cannot be timed this way
 TimedComparison compare_programs_now(const ComparisonJob& job, Console& console);
 

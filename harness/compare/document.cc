@@ -24,76 +24,57 @@ void put_effect(Json& out, const Effect& effect) {
 
 std::string last_part(const std::string& field) { return field.substr(field.rfind('.') + 1); }
 
-/// Gathers what is wrong.
-class Conclusion {
- public:
-  void add(ExitCode code, std::string reason) {
-    code_ = worse(code_, code);
-    if (code != ExitCode::ok) reasons_.push_back(std::move(reason));
-  }
-  ExitCode code() const { return code_; }
-  const Json& reasons() const { return reasons_; }
-
- private:
-  ExitCode code_ = ExitCode::ok;
-  Json reasons_ = Json::array();
-};
-
-ExitCode code_of_change(const std::string& field, const Json& candidate) {
-  const std::string what = last_part(field);
-  if (what == "tokens" || what == "agreement") return ExitCode::disagree;
-  if (what == "status" && candidate != "ok") return ExitCode::failed;
-  return ExitCode::regression;
-}
-
 std::string shown(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-Verdict conclude_cases(const Json& cases, Conclusion& conclusion) {
-  int64_t compared = 0;
-  bool changed = false, incomparable = false;
-  for (const Json& one : cases) {
-    const std::string id = one.at("id"), verdict = one.at("verdict");
-    compared += verdict == "IDENTICAL" || verdict == "CHANGED";
-    if (verdict == "INCOMPARABLE") {
-      incomparable = true;
-      conclusion.add(ExitCode::no_baseline, fmt::format("{}: INCOMPARABLE: {}", id, one.at("reason").get<std::string>()));
-    }
-    if (verdict == "MISSING" && !one.at("accepted").get<bool>()) {
-      changed = true;
-      conclusion.add(ExitCode::regression, id + ": MISSING: the base has it, the candidate does not");
-    }
-    for (const Json& change : one.at("changes")) {
-      changed = true;
-      if (change.at("accepted").get<bool>()) continue;
-      const std::string field = change.at("field"), place = change.at("place");
-      conclusion.add(code_of_change(field, change.at("candidate")),
-                     fmt::format("{}: CHANGED: {}{}: {} in the base, {} in the candidate", id, field,
-                                 place.empty() ? "" : ", " + place, shown(change.at("base")), shown(change.at("candidate"))));
-    }
-  }
-  if (compared == 0 && !incomparable) {
-    incomparable = true;
-    conclusion.add(ExitCode::no_baseline, "INCOMPARABLE: no case is in both");
-  }
-  return changed ? Verdict::changed : incomparable ? Verdict::incomparable : Verdict::identical;
+Finding finding_of_change(const std::string& id, const Json& change) {
+  const std::string field = change.at("field"), place = change.at("place"), what = last_part(field);
+  std::string text = fmt::format("{}: CHANGED: {}{}: {} in the base, {} in the candidate", id, field, place.empty() ? "" : ", " + place,
+                                 shown(change.at("base")), shown(change.at("candidate")));
+  if (what == "tokens" || what == "agreement") return {"disagree", ExitCode::disagree, std::move(text)};
+  if (what == "status" && change.at("candidate") != "ok") return {"error", ExitCode::failed, std::move(text)};
+  return {"regressed", ExitCode::regression, std::move(text)};
 }
 
-void conclude_times(const Json& timing, Conclusion& conclusion) {
-  if (timing.at("kind") != "paired") return;
-  const std::string verdict = timing.at("verdict").is_null() ? "" : timing.at("verdict").get<std::string>();
-  for (const Json& metric : timing.at("metrics")) {
-    const std::string said = metric.at("verdict");
-    if (!metric.at("gated").get<bool>() || (said != "REGRESSED" && said != "INCONCLUSIVE")) continue;
-    const std::string reason = metric.at("reason");
-    conclusion.add(said == "REGRESSED" ? ExitCode::regression : ExitCode::inconclusive,
-                   fmt::format("{}: {}: {} at {:.3f} times the base's{}", metric.at("case").get<std::string>(), said,
-                               metric.at("metric").get<std::string>(), metric.at("ratio").get<double>(),
-                               reason.empty() ? "" : ": " + reason));
+void find_in_cases(const Json& cases, std::vector<Finding>& found) {
+  int64_t compared = 0;
+  for (const Json& one : cases) {
+    const std::string id = one.at("id"), verdict = one.at("verdict");
+    compared += verdict == "IDENTICAL" || verdict == "CHANGED" || verdict == "INCOMPARABLE";
+    if (verdict == "INCOMPARABLE")
+      found.push_back({"incomparable", ExitCode::no_baseline, fmt::format("{}: INCOMPARABLE: {}", id, one.at("reason").get<std::string>())});
+    if (verdict == "MISSING" && !one.at("accepted").get<bool>())
+      found.push_back({"missing", ExitCode::regression, id + ": MISSING: the base has it, the candidate does not"});
+    for (const Json& change : one.at("changes")) {
+      if (!change.at("accepted").get<bool>()) found.push_back(finding_of_change(id, change));
+    }
   }
-  if (verdict == "INCOMPARABLE")
-    conclusion.add(ExitCode::no_baseline, "times: INCOMPARABLE: " + timing.at("reason").get<std::string>());
-  if (verdict == "INCONCLUSIVE" && conclusion.code() == ExitCode::ok)
-    conclusion.add(ExitCode::inconclusive, "times: INCONCLUSIVE");
+  if (compared == 0) found.push_back({"incomparable", ExitCode::no_baseline, "INCOMPARABLE: no case is in both"});
+}
+
+void find_in_times(const Json& timing, std::vector<Finding>& found) {
+  if (timing.at("kind") != "paired") return;
+  bool any = false;
+  for (const Json& metric : timing.at("metrics")) {
+    const std::string said = metric.at("verdict"), reason = metric.at("reason");
+    if (!metric.at("gated").get<bool>() || (said != "REGRESSED" && said != "INCONCLUSIVE")) continue;
+    any = true;
+    const bool worse = said == "REGRESSED";
+    found.push_back({worse ? "regressed" : "inconclusive", worse ? ExitCode::regression : ExitCode::inconclusive,
+                     fmt::format("{}: {}: {} at {:.3f} times the base's{}", metric.at("case").get<std::string>(), said,
+                                 metric.at("metric").get<std::string>(), metric.at("ratio").get<double>(),
+                                 reason.empty() ? "" : ": " + reason)});
+  }
+  if (timing.at("verdict") == "INCOMPARABLE")
+    found.push_back({"incomparable", ExitCode::no_baseline, "times: INCOMPARABLE: " + timing.at("reason").get<std::string>()});
+  if (timing.at("verdict") == "INCONCLUSIVE" && !any) found.push_back({"inconclusive", ExitCode::inconclusive, "times: INCONCLUSIVE"});
+}
+
+Verdict exact_verdict(const Json& cases) {
+  const auto any = [&](const char* verdict) {
+    return std::any_of(cases.begin(), cases.end(), [&](const Json& one) { return one.at("verdict") == verdict; });
+  };
+  if (any("CHANGED") || any("MISSING")) return Verdict::changed;
+  return any("INCOMPARABLE") || !any("IDENTICAL") ? Verdict::incomparable : Verdict::identical;
 }
 
 }  // namespace
@@ -183,23 +164,33 @@ Json control_json(const Judged& judged) {
   return out;
 }
 
-ExitCode conclude(Json& document) {
-  Conclusion conclusion;
-  const Verdict exact = conclude_cases(document.at("cases"), conclusion);
-  const Json& timing = document.at("timing");
-  if (!timing.is_null()) conclude_times(timing, conclusion);
+std::vector<Finding> findings_of(const Json& document) {
+  std::vector<Finding> found;
+  find_in_cases(document.at("cases"), found);
+  if (!document.at("timing").is_null()) find_in_times(document.at("timing"), found);
   for (const Json& floor : document.at("floors")) {
     if (floor.at("verdict") != "REGRESSED") continue;
-    conclusion.add(ExitCode::regression,
-                   fmt::format("{}: REGRESSED: {} of {:.2f} lies below its floor of {:.2f}", floor.at("case").get<std::string>(),
-                               floor.at("metric").get<std::string>(), floor.at("value").get<double>(),
-                               floor.at("floor").get<double>()));
+    found.push_back({"regressed", ExitCode::regression,
+                     fmt::format("{}: REGRESSED: {} of {:.2f} lies below its floor of {:.2f}", floor.at("case").get<std::string>(),
+                                 floor.at("metric").get<std::string>(), floor.at("value").get<double>(),
+                                 floor.at("floor").get<double>())});
   }
-  document["verdict"] = {{"exact", word(exact)},
+  return found;
+}
+
+ExitCode conclude(Json& document) {
+  ExitCode code = ExitCode::ok;
+  Json reasons = Json::array();
+  for (const Finding& finding : findings_of(document)) {
+    code = worse(code, finding.code);
+    reasons.push_back(finding.text);
+  }
+  const Json& timing = document.at("timing");
+  document["verdict"] = {{"exact", word(exact_verdict(document.at("cases")))},
                          {"timing", timing.is_null() ? Json() : timing.at("verdict")},
-                         {"exit_code", static_cast<int>(conclusion.code())},
-                         {"reasons", conclusion.reasons()}};
-  return conclusion.code();
+                         {"exit_code", static_cast<int>(code)},
+                         {"reasons", std::move(reasons)}};
+  return code;
 }
 
 }  // namespace kvproof::compare

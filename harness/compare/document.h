@@ -73,10 +73,19 @@ Json metric_json(const Judged& judged, const std::optional<Judged>& second, std:
 /// An entry of timing.controls.
 Json control_json(const Judged& judged);
 
-/// What the document comes to, written into its `verdict`: of exact metrics 5 (other tokens, another agreement), 6 (a case
-/// fails that did not), 1 (another count, a missing case) or 4 (a case that cannot be compared, none in common); of times 1
-/// (REGRESSED), 3 (INCONCLUSIVE) or 4 (INCOMPARABLE, where they were to gate); of floors 1. The worst of them counts, in the
-/// order of harness/error.h. Accepted changes and advisory times count nothing.
+/// Something of a comparison that a gate must know of.
+struct Finding {
+  std::string kind;  // disagree, regressed, missing, error, inconclusive, incomparable: the words of ci.fail_on and the last
+  ExitCode code = ExitCode::ok;
+  std::string text;
+};
+
+/// Of exact metrics: disagree, 5 (other tokens, another agreement); error, 6 (a case fails that did not); regressed, 1 (another
+/// count); missing, 1; incomparable, 4 (a case that cannot be compared, none in common). Of times that may gate: regressed, 1;
+/// inconclusive, 3; incomparable, 4. Of floors: regressed, 1. Accepted changes and advisory times are none.
+std::vector<Finding> findings_of(const Json& document);
+
+/// Writes the document's `verdict`. returns the worst of the findings' codes, in the order of harness/error.h
 ExitCode conclude(Json& document);
 
 }  // namespace kvproof::compare
