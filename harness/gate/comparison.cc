@@ -21,7 +21,7 @@ Json document_of(const std::string& started) {
   return {{"schema", {{"name", compare::kComparisonSchema}, {"version", compare::kComparisonVersion}}},
           {"kvproof", who},
           {"started", started},
-          {"seconds", nullptr},
+          {"seconds", 0},
           {"config", nullptr},
           {"base", nullptr},
           {"candidate", nullptr},
@@ -91,7 +91,13 @@ Json advisory_json(const std::string& id, const std::string& metric, const View&
           {"blocks", std::min(base.at("n").integer(), candidate.at("n").integer())}};
 }
 
+/// Null where one side keeps no times at all: nobody asked for them.
 Json advisory_times(const compare::ExactComparison& exact, const Json& base, const Json& candidate) {
+  const auto keeps_times = [](const Json& baseline) {
+    const Json& cases = baseline.at("cases");
+    return std::any_of(cases.begin(), cases.end(), [](const Json& one) { return one.contains("times"); });
+  };
+  if (!keeps_times(base) || !keeps_times(candidate)) return nullptr;
   Json timing = {{"kind", "advisory"}, {"verdict", nullptr}, {"reason", nullptr}, {"metrics", Json::array()}, {"controls", Json::array()}};
   if (exact.other_machine) {
     timing["verdict"] = word(compare::Verdict::incomparable);
