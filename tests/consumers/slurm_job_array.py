@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Slurm runs the job array of harness/measure/SHARDING.md on a cluster of one node, started by hand in a folder of its own:
-four shards and the merge behind them give, in everything that is exact, what one unsharded run gives. So does the plain loop."""
+four shards, one of them cut off before, and the merge behind them give, in everything that is exact, what one unsharded run
+gives. So does the plain loop."""
 import contextlib
+import ctypes
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -80,11 +83,37 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of Linux's prctl
+
+
+def end_with_parent():
+    """Linux ends the process when this test is gone, even where that was killed and could end nothing itself."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def nothing_left_behind():
+    """Slurm's daemons have children of their own, one for each job, which would outlive them: here they become this test's."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        while children := children_of_this():
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+
+def children_of_this():
+    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as f:
+        return [int(word) for word in f.read().split()]
+
+
 @contextlib.contextmanager
 def daemon(words, environment):
     """A process of this test's own, ended with it whatever happens."""
     process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
     try:
         yield process
     finally:
@@ -123,14 +152,13 @@ def cluster(folder, environment):
     munge = ["munged", "--foreground", "--force", "--key-file", key, "--socket", munge_socket, "--num-threads", "2"]
     for kind in ("pid", "log", "seed"):
         munge += [f"--{kind}-file", os.path.join(folder, "munge." + kind)]
-    with contextlib.ExitStack() as stack:
+    with nothing_left_behind(), contextlib.ExitStack() as stack:
         processes = [stack.enter_context(daemon(munge, environment))]
         wait_until("munge", lambda: os.path.exists(munge_socket), processes, 30)
         for words in (["slurmctld", "-D", "-f", conf], ["slurmd", "-D", "-f", conf]):
             processes.append(stack.enter_context(daemon(words, environment)))
         wait_until("an idle node", lambda: "idle" in output_of(["sinfo", "-h", "-o", "%T"], environment), processes, 90)
         yield processes
-        subprocess.run(["scancel", "--user", "root"], env=environment)
 
 
 def exact(record):
@@ -153,7 +181,7 @@ def compare(merged_file, whole_file):
     for key, value in right.items():
         assert left[key] == value, f"{key}: {left[key]} merged, {value} of the whole"
     assert [part["shard"] for part in merged["merged_from"]] == [1, 2, 3, 4], merged["merged_from"]
-    return len(merged["cases"])
+    return merged
 
 
 def log_of(folder):
@@ -163,6 +191,17 @@ def log_of(folder):
             with open(os.path.join(folder, name), errors="replace") as f:
                 texts.append(f"--- {name}\n" + "".join(f.readlines()[-30:]))
     return "\n".join(texts)
+
+
+def cut_off(folder, environment):
+    """The second shard as a run leaves it that was killed before its first case."""
+    words = ["kvproof", "run", "bench.yaml", "--set", "run.threads=1", "--shard", "2/4", "--out", "parts/2.json"]
+    subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True)
+    os.remove(os.path.join(folder, "parts", "2.json"))
+    with open(os.path.join(folder, "parts", "2.jsonl"), "r+") as f:
+        f.readline()
+        f.readline()  # the journal and its session
+        f.truncate(f.tell())
 
 
 def run_array(folder, environment, processes):
@@ -183,6 +222,7 @@ if missing:
     skip(f"{', '.join(missing)} not found; Debian: slurm-wlm and munge")
 if os.geteuid() != 0:
     skip("starting Slurm's daemons needs root")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
 
 with tempfile.TemporaryDirectory() as scratch:
     work, loop, slurm = (os.path.join(scratch, name) for name in ("work", "loop", "slurm"))
@@ -193,6 +233,7 @@ with tempfile.TemporaryDirectory() as scratch:
             f.write(CONFIG)
     environment = dict(os.environ, SLURM_CONF=os.path.join(slurm, "slurm.conf"), OMP_NUM_THREADS="1",
                        PATH=os.path.dirname(KVPROOF) + os.pathsep + os.environ["PATH"])
+    cut_off(work, environment)
     try:
         with cluster(slurm, environment) as processes:
             run_array(work, environment, processes)
@@ -201,8 +242,9 @@ with tempfile.TemporaryDirectory() as scratch:
         raise
     whole = ["kvproof", "run", "bench.yaml", "--set", "run.threads=1", "--out", "whole.json"]
     subprocess.run(whole, cwd=work, env=environment, check=True, capture_output=True)
-    cases = compare(os.path.join(work, "all.json"), os.path.join(work, "whole.json"))
-    print(f"four tasks of a Slurm job array and their merge: {cases} cases, as one run gives them")
+    merged = compare(os.path.join(work, "all.json"), os.path.join(work, "whole.json"))
+    assert [len(part["sessions"]) for part in merged["merged_from"]] == [1, 2, 1, 1], merged["merged_from"]
+    print(f"four tasks of a Slurm job array and their merge: {len(merged['cases'])} cases, as one run gives them")
 
     subprocess.run(["bash", "-ec", scripts()[0]], cwd=loop, env=environment, check=True, capture_output=True)
     subprocess.run(["kvproof", "run", "bench.yaml", "--out", "whole.json"], cwd=loop, env=environment, check=True,
