@@ -11,6 +11,7 @@
 #include "harness/record/text_file.h"
 #include "harness/report/comparison/comparison.h"
 #include "harness/report/comparison/csv.h"
+#include "harness/report/comparison/html/comparison_page.h"
 #include "harness/report/comparison/junit.h"
 #include "harness/report/comparison/markdown.h"
 #include "harness/report/comparison/table.h"
@@ -43,7 +44,7 @@ constexpr std::array<Format, 6> kFormats = {
      {"junit", render_junit, render_comparison_junit, nullptr},
      {"gbench", render_gbench, nullptr,
       "Google Benchmark's format holds the times of one program: write the base's and the candidate's records"},
-     {"html", render_html, nullptr, "a comparison has no page: take markdown"}}};
+     {"html", render_html, render_comparison_html, nullptr}}};
 
 std::vector<std::string> format_names() {
   std::vector<std::string> names;
@@ -131,7 +132,7 @@ Command report_command() {
            "junit     XML: cases and verifications as the tests of a CI system",
            "gbench    Google Benchmark's JSON: for compare.py, github-action-benchmark, Bencher",
            "html      one page with plots that needs no network",
-           "Of a comparison: table, markdown, csv and junit.",
+           "Of a comparison: all but gbench.",
            "The exit code says whether the record could be read and written, not what it says. JSON: the record."},
           {ExitCode::failed},
           declare,

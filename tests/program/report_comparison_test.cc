@@ -28,6 +28,9 @@ TEST_CASE("report writes a comparison in each format that it has", "[program][re
     CHECK(run_kvproof(report({"--to", format, "--out", temp / format})).code == 0);
     CHECK(read_file(temp / format) == run.out);
   }
+  const auto page = run_kvproof(report({"--to", "html"}));
+  CHECK(page.code == 0);
+  CHECK_THAT(page.out, Catch::Matchers::StartsWith("<!DOCTYPE html>") && Catch::Matchers::Contains("demo/decode"));
   CHECK(run_kvproof(report({"--format", "json"})).out.find("kvproof-comparison") != std::string::npos);
 }
 
@@ -44,7 +47,7 @@ TEST_CASE("a damaged comparison names its file and its field", "[program][report
   auto document = nlohmann::ordered_json::parse(read_file(source_path(kExample + ".json")));
   document["timing"]["metrics"][1].erase("margin");
   write_file_of(temp / "damaged.json", document.dump());
-  for (const std::string format : {"table", "markdown", "csv", "junit"}) {
+  for (const std::string format : {"table", "markdown", "csv", "junit", "html"}) {
     CAPTURE(format);
     const auto run = run_kvproof({"report", temp / "damaged.json", "--to", format, "--out", temp / "deep/" + format});
     CHECK(run.code == 6);

@@ -182,7 +182,7 @@ Comparison read_comparison(const Json& json) {
   made.dirty = program.at("dirty").boolean();
   made.build_type = program.at("build_type").text();
   made.started = document.at("started").text();
-  made.seconds = document.at("seconds").number();
+  made.seconds = document.at("seconds").number_or_null();
   if (const View config = document.at("config"); !config.is_null()) {
     made.config_file = config.at("file").text();
     made.config_hash = config.at("hash").text();

@@ -91,7 +91,7 @@ struct Floor {
 struct Comparison {
   std::string version, commit, build_type, started;  // of who compared
   bool dirty = false;
-  double seconds = 0;
+  std::optional<double> seconds;
   std::optional<std::string> config_file, config_hash;
   Side base, candidate;
   std::vector<Case> cases;

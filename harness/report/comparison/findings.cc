@@ -55,7 +55,8 @@ void add_timing(const Timing& timing, std::vector<Finding>& list) {
   for (const Metric& metric : timing.metrics) add_metric(metric, list);
   const bool open = std::any_of(timing.metrics.begin(), timing.metrics.end(), is_doubtful);
   if (timing.verdict == "INCOMPARABLE" || (timing.verdict == "INCONCLUSIVE" && !open))
-    list.push_back({Level::doubt, *timing.verdict, "times", told(timing.reason.value_or("no reason is given"))});
+    list.push_back({timing.paired ? Level::doubt : Level::note, *timing.verdict, "times",
+                    told(timing.reason.value_or("no reason is given"))});
   for (const Control& control : timing.controls)
     if (is_off(control))
       list.push_back({Level::doubt, "CONTROL", told(control.case_id) + " " + told(control.metric),

@@ -122,7 +122,7 @@ Test test_of(const Metric& metric) {
 std::vector<Test> time_tests(const Comparison& all, bool gated) {
   std::vector<Test> tests;
   if (!all.timing) return tests;
-  if (gated && all.timing->verdict == "INCOMPARABLE")
+  if (gated && all.timing->paired && all.timing->verdict == "INCOMPARABLE")
     tests.push_back(
         {"times", {"error", "INCOMPARABLE", told(all.timing->reason.value_or("no reason is given")), ""}, {}});
   for (const Metric& metric : all.timing->metrics)
@@ -215,7 +215,7 @@ std::string render_comparison_junit(const Json& json) {
   write_suite(root, "times", time_tests(all, true), all, counts);
   write_suite(root, "report only", time_tests(all, false), all, counts);
   write_suite(root, "floors", floor_tests(all), all, counts);
-  set(root, "name", "kvproof compare" + (all.config_file ? " " + told(*all.config_file) : ""));
+  set(root, "name", title_text(all));
   write_counts(root, counts, all.started);
   std::ostringstream text;
   document.save(text, " ", pugi::format_indent, pugi::encoding_utf8);

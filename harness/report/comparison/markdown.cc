@@ -127,10 +127,8 @@ Block words_of_times(const Timing& timing) {
   for (const MarginText& margin : margins_of(timing))
     block.rows.push_back(
         line(prose(fmt::format("δ {} of {}: {}", margin.margin, joined(margin.metrics, ", "), margin.source))));
-  for (const Explanation& one : legend()) {
+  for (const Explanation& one : legend(timing))
     block.rows.push_back(line(fmt::format("{}: {}", prose(one.word), prose(one.text))));
-    if (!timing.paired && std::string_view(one.word) == "[…]") break;  // nothing else is in the table
-  }
   return block;
 }
 
@@ -142,10 +140,7 @@ Block sides_of(const Comparison& all) {
   if (all.config_file)
     block.rows.push_back(
         line(fmt::format("config {}, hash {}", code(*all.config_file), code(all.config_hash.value_or("")))));
-  block.rows.push_back(
-      line(prose(fmt::format("compared by kvproof {}, commit {}{}, {}; began {}, took {}", told(all.version),
-                             told(all.commit.substr(0, 7)), all.dirty ? " with uncommitted changes" : "",
-                             told(all.build_type), told(all.started), seconds_text(all.seconds)))));
+  block.rows.push_back(line(prose(fmt::format("compared {}; began {}", comparer_text(all), told(all.started)))));
   if (all.timing && all.timing->session && all.timing->session->journal)
     block.rows.push_back(line("journal: " + code(*all.timing->session->journal)));
   return block;
@@ -221,7 +216,8 @@ std::string render_comparison_markdown(const Json& document, std::size_t most_by
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     text += blocks[i].before;
     for (std::size_t row = 0; row < kept[i]; ++row) text += blocks[i].rows[row];
-    if (kept[i] < blocks[i].rows.size()) text += "\n" + comparison::left_out(blocks[i].rows.size() - kept[i]) + "\n";
+    if (kept[i] < blocks[i].rows.size())
+      text += fmt::format("\n{}\n", comparison::left_out(blocks[i].rows.size() - kept[i]));
     text += blocks[i].after;
   }
   return text;

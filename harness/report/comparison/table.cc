@@ -17,8 +17,7 @@ std::string verdict_label(const std::string& verdict, int indent, const Page& pa
 }
 
 void write_sides(const Comparison& all, Page& page) {
-  const std::string title = "kvproof compare" + (all.config_file ? " " + told(*all.config_file) : ""),
-                    when = told(all.started);
+  const std::string title = title_text(all), when = told(all.started);
   const int gap = page.width() - display_width(title) - display_width(when);
   if (gap >= 2) {
     page.line(page.painted(title, Ink::bold) + left("", gap) + page.painted(when, Ink::dim));
@@ -35,9 +34,7 @@ void write_sides(const Comparison& all, Page& page) {
     page.wrapped("  machines   ", machine_text(all.base) + " (base)");
     page.wrapped("             ", machine_text(all.candidate) + " (candidate)");
   }
-  page.wrapped("  compared   ", fmt::format("by kvproof {}, commit {}{}, {}; in {}", told(all.version),
-                                            told(all.commit.substr(0, 7)), all.dirty ? " with uncommitted changes" : "",
-                                            told(all.build_type), seconds_text(all.seconds)));
+  page.wrapped("  compared   ", comparer_text(all));
 }
 
 namespace {

@@ -136,10 +136,8 @@ void write_legend(const Timing& timing, Page& page) {
   for (const MarginText& margin : margins_of(timing))
     page.wrapped("  " + left("δ " + margin.margin, kVerdictWidth) + "  ",
                  fmt::format("of {}: {}", joined(margin.metrics, ", "), margin.source), Ink::dim, Ink::dim);
-  for (const Explanation& one : legend()) {
+  for (const Explanation& one : legend(timing))
     page.wrapped("  " + left(one.word, kVerdictWidth) + "  ", one.text, Ink::dim, Ink::dim);
-    if (!timing.paired && std::string_view(one.word) == "[…]") return;  // nothing else is in the table
-  }
 }
 
 void write_times_of(const Timing& timing, Page& page) {

@@ -36,7 +36,7 @@ const char* meaning_of(int64_t exit_code) {
     case 3:
       return "nobody can tell yet, which is no pass";
     case 4:
-      return "they cannot be compared, which is no pass";
+      return "something cannot be compared, which is no pass";
     case 5:
       return "other tokens came out, or naive and engine disagree";
     case 6:
@@ -185,10 +185,12 @@ std::string floor_text(const Floor& floor) {
   return fmt::format("{}{}, floor {}", ratio_text(floor.value.value), bare(floor.value), ratio_text(floor.floor));
 }
 
-const std::vector<Explanation>& legend() {
-  static const std::vector<Explanation> all = {
-      {"ratio", "candidate's time over base's, the one in the middle of all blocks: above 1 is slower"},
-      {"[…]", "the interval that holds the true ratio in 95 of 100 sessions"},
+std::vector<Explanation> legend(const Timing& timing) {
+  const char* ratio = "candidate's time over base's: above 1 is slower";
+  if (!timing.paired) return {{"ratio", ratio}, {"[…]", "how far the two runs' own intervals let it lie"}};
+  std::vector<Explanation> all = {{"ratio", ratio},
+                                  {"[…]", "the interval that holds the true ratio in 95 of 100 sessions"}};
+  const std::vector<Explanation> judged = {
       {"δ", "how large a change must be to count: 2 %, more where identical code has differed by more on this machine"},
       {"MDE", "minimum detectable effect: the least true change that such a session tells from none, 4 times of 5"},
       {"REGRESSED", "slower: the interval lies above 1 and the ratio above 1 + δ"},
@@ -196,7 +198,18 @@ const std::vector<Explanation>& legend() {
       {"EQUIVALENT", "any difference is smaller than δ: the interval lies within 1 ± δ"},
       {"INCONCLUSIVE", "too noisy to say one of these"},
       {"control", "base against its own copy: where these differ, no verdict of that time is believed"}};
+  all.insert(all.end(), judged.begin(), judged.end());
   return all;
+}
+
+std::string comparer_text(const Comparison& all) {
+  return fmt::format("by kvproof {}, commit {}{}, {}{}", told(all.version), told(all.commit.substr(0, kCommitDigits)),
+                     all.dirty ? " with uncommitted changes" : "", told(all.build_type),
+                     all.seconds ? fmt::format("; in {}", seconds_text(*all.seconds)) : "");
+}
+
+std::string title_text(const Comparison& all) {
+  return all.config_file ? fmt::format("kvproof compare {}", told(*all.config_file)) : "kvproof compare";
 }
 
 std::string closing_text(const Comparison& all) {

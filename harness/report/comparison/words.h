@@ -78,11 +78,17 @@ std::string floor_text(const Floor& floor);
 
 // --- the whole
 
-/// What each verdict of a time means, and what δ, MDE and control are: a line for each.
+/// What the words of the times' table mean: each verdict, δ, MDE and control; of two runs' times only the first ones.
 struct Explanation {
   const char *word, *text;
 };
-const std::vector<Explanation>& legend();
+std::vector<Explanation> legend(const Timing& timing);
+
+/// Who compared, and how long it took where that is known.
+std::string comparer_text(const Comparison& all);
+
+/// "kvproof compare configs/ci.yaml"; of two documents without a config's name.
+std::string title_text(const Comparison& all);
 
 /// "Exact values: IDENTICAL. Times: REGRESSED. Exit code 1: the candidate is slower, or does not do the same."
 std::string closing_text(const Comparison& all);

@@ -21,7 +21,8 @@ std::string escaped(std::string_view text, bool property) {
 
 }  // namespace
 
-std::string workflow_command(const char* kind, std::string_view file, std::string_view title, std::string_view message) {
+std::string workflow_command(const char* kind, std::string_view file, std::string_view title,
+                             std::string_view message) {
   const std::string where = file.empty() ? "" : "file=" + escaped(file, true) + ",";
   return fmt::format("::{} {}title={}::{}\n", kind, where, escaped(title, true), escaped(message, false));
 }

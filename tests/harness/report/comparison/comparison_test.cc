@@ -195,6 +195,17 @@ TEST_CASE("that no case is in both, and that times are open without one that is,
         "INCONCLUSIVE times: it was cut off");
 }
 
+TEST_CASE("times of two runs that cannot be compared are only told", "[comparison]") {
+  Json document = example("changed");
+  document["timing"]["verdict"] = "INCOMPARABLE";
+  document["timing"]["reason"] = "another machine";
+  const auto findings = findings_of(read_comparison(document));
+  REQUIRE_FALSE(findings.empty());
+  CHECK(findings.back().what == "another machine");
+  CHECK(findings.back().level == Level::note);
+  CHECK_THAT(render_comparison_junit(document), !Catch::Matchers::Contains("another machine"));
+}
+
 TEST_CASE("ratios have three digits behind the point and a word that their digits bear out", "[comparison]") {
   CHECK(ratio_text(1.0534) == "1.053x");
   CHECK(ratio_text(9.9994) == "9.999x");
