@@ -5,7 +5,7 @@ TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH ?= cpu
 export TORCH_VERSION TORCH_INDEX_URL TORCH
 
-.PHONY: help setup build test adapters test-consumers self-test prove-verify demo bench bench-peers format clean
+.PHONY: help setup build test adapters test-consumers self-test prove-verify prove-compare demo bench bench-peers format clean
 
 help:
 	@echo 'make demo            naive and KV-cached generation side by side, on a real checkpoint'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-consumers  tests against other people'\''s programs (as make adapters installs them)'
 	@echo 'make self-test       plant every fault that kvproof verify must find, and a thousand runs without one, in both backends'
 	@echo 'make prove-verify    300 quick verifications on fresh seeds: is there a false alarm? (resumable)'
+	@echo 'make prove-compare   165 comparisons with and without a planted slow-down: is each verdict right? (over an hour; resumable)'
 	@echo 'make bench           the microbenchmarks'
 	@echo 'make bench-peers     llama.cpp, transformers and nanochat beside this engine (hours; resumable; PEERS=--quick)'
 	@echo 'make build           build everything; the program is build/kvproof'
@@ -47,6 +48,10 @@ self-test: setup
 prove-verify: setup
 	@cmake --build build --target kvproof
 	@build/kvproof verify --base-dir configs/checkpoints/demo-d4 --quick --threads 1 --sweeps 300 --log results/verify_sweeps.jsonl
+
+prove-compare: setup
+	@cmake --build build --target kvproof
+	@build/kvproof compare configs/prove_compare.yaml --self-test --log results/compare_sessions.jsonl
 
 demo: setup
 	@cmake --build build --target kvproof

@@ -33,6 +33,7 @@ void declare(CLI::App& app) {
   add_value(app, "--baseline", "NAME", "What exact metrics are held against; default ci.baseline of the config");
   add_base_flags(app);
   add_toggle(app, "--if-built", "With --base-ref: leave times out where that commit, or a build of it, is not at hand");
+  add_toggle(app, "--report-times", "Tell what comes of times and fail on none of it");
   add_toggle(app, "--strict", "An INCONCLUSIVE time fails, with exit code 3");
   add_value(app, "--artifacts", "FOLDER", "Where records, comparisons and reports go; default results/runs/ci");
 }
@@ -190,7 +191,11 @@ ExitCode run(Call& call) {
   for (const Compared& each : *compared) {
     call.console.text("\n" + render_comparison(each.document, Console::colour_on_stdout(), Console::width()));
     write_comparison(each.name, each.document, artifacts);
-    for (compare::Finding& finding : compare::findings_of(each.document)) findings.push_back(std::move(finding));
+    for (compare::Finding& finding : compare::findings_without_times(each.document)) findings.push_back(std::move(finding));
+    for (compare::Finding& finding : compare::findings_of_times(each.document)) {
+      if (call.arguments.given("--report-times")) finding.kind = "times";  // a word that nothing fails on
+      findings.push_back(std::move(finding));
+    }
     documents.push_back(each.document);
   }
   if (!bases.left_out.empty()) findings.push_back({"note", ExitCode::ok, bases.left_out});

@@ -52,7 +52,7 @@ void find_in_cases(const Json& cases, std::vector<Finding>& found) {
 }
 
 void find_in_times(const Json& timing, std::vector<Finding>& found) {
-  if (timing.at("kind") != "paired") return;
+  if (timing.is_null() || timing.at("kind") != "paired") return;
   bool any = false;
   for (const Json& metric : timing.at("metrics")) {
     const std::string said = metric.at("verdict"), reason = metric.at("reason");
@@ -164,10 +164,9 @@ Json control_json(const Judged& judged) {
   return out;
 }
 
-std::vector<Finding> findings_of(const Json& document) {
+std::vector<Finding> findings_without_times(const Json& document) {
   std::vector<Finding> found;
   find_in_cases(document.at("cases"), found);
-  if (!document.at("timing").is_null()) find_in_times(document.at("timing"), found);
   for (const Json& floor : document.at("floors")) {
     if (floor.at("verdict") != "REGRESSED") continue;
     found.push_back({"regressed", ExitCode::regression,
@@ -175,6 +174,18 @@ std::vector<Finding> findings_of(const Json& document) {
                                  floor.at("metric").get<std::string>(), floor.at("value").get<double>(),
                                  floor.at("floor").get<double>())});
   }
+  return found;
+}
+
+std::vector<Finding> findings_of_times(const Json& document) {
+  std::vector<Finding> found;
+  find_in_times(document.at("timing"), found);
+  return found;
+}
+
+std::vector<Finding> findings_of(const Json& document) {
+  std::vector<Finding> found = findings_without_times(document);
+  for (Finding& finding : findings_of_times(document)) found.push_back(std::move(finding));
   return found;
 }
 

@@ -84,6 +84,9 @@ struct Finding {
 /// count); missing, 1; incomparable, 4 (a case that cannot be compared, none in common). Of times that may gate: regressed, 1;
 /// inconclusive, 3; incomparable, 4. Of floors: regressed, 1. Accepted changes and advisory times are none.
 std::vector<Finding> findings_of(const Json& document);
+/// Those of its exact metrics and floors alone, and of its times alone.
+std::vector<Finding> findings_without_times(const Json& document);
+std::vector<Finding> findings_of_times(const Json& document);
 
 /// Writes the document's `verdict`. returns the worst of the findings' codes, in the order of harness/error.h
 ExitCode conclude(Json& document);

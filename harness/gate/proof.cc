@@ -20,7 +20,7 @@
 namespace kvproof {
 namespace {
 
-constexpr int64_t kCalibrationWork = 200;
+constexpr int64_t kCalibrationWork = 200, kCalibrationBlocks = 2;  // products; times as many blocks as a session
 constexpr const char* kFault = "decode-overwrites-the-last-slot";
 
 /// A core that computes for as long as this lives.
@@ -39,13 +39,22 @@ class BusyCore {
   std::jthread thread_;
 };
 
-/// How many products a share of a phase's time is: calls with many are timed beside calls without.
-struct WorkScale {
-  double prefill = 0, decode = 0;  // products that take as long as the phase itself: a prefill, a step
+/// What planting costs of a phase's own time: being there at all, and each product.
+struct PhaseCost {
+  double overhead = 0, product = 0;  // as shares
 
-  PlantedWork work(const Plan& plan) const { return {std::llround(plan.prefill * prefill), std::llround(plan.decode * decode)}; }
-  Json json() const { return {{"prefill_products", prefill}, {"decode_products", decode}}; }
+  int64_t products(double share) const { return share <= 0 ? 0 : std::max<int64_t>(1, std::llround((share - overhead) / product)); }
+  Json json() const { return {{"overhead", overhead}, {"product", product}}; }
 };
+
+struct WorkScale {
+  PhaseCost prefill, decode;
+
+  PlantedWork work(const Plan& plan) const { return {prefill.products(plan.prefill), decode.products(plan.decode)}; }
+  Json json() const { return {{"prefill", prefill.json()}, {"decode", decode.json()}}; }
+};
+
+PhaseCost phase_cost(const View& of) { return {of.at("overhead").number(), of.at("product").number()}; }
 
 /// The candidate is this program with something planted, the base this program, the control its copy.
 class Bench {
@@ -57,18 +66,13 @@ class Bench {
   }
 
   WorkScale calibrate() {
-    TimingSpec spec = spec_;
-    spec.start = starter({kCalibrationWork, kCalibrationWork}, "");
-    spec.compare.time = {"engine_prefill", "engine_decode"};
-    const TimingOutcome outcome = run_timing_gate(spec, nullptr, listener("calibration"));
-    require_whole(outcome);
-    const auto products = [&](const std::string& metric) {
-      for (const TimedVerdict& each : outcome.verdicts) {
-        if (each.judged.metric == metric) return kCalibrationWork / (each.judged.effect.ratio() - 1);
-      }
-      throw ArgumentError("CONFIG", "its case has no decode to slow down; take one that generates several tokens");
+    const auto [prefill_1, decode_1] = slowed_by(1);
+    const auto [prefill_n, decode_n] = slowed_by(kCalibrationWork);
+    const auto cost = [](double with_one, double with_many) {
+      const double product = (with_many - with_one) / (kCalibrationWork - 1);
+      return PhaseCost{with_one - 1 - product, product};
     };
-    return {products("engine_prefill cpu"), products("engine_decode cpu")};
+    return {cost(prefill_1, prefill_n), cost(decode_1, decode_n)};
   }
 
   TimingOutcome session(const Plan& plan, const WorkScale& calibration, const std::vector<compare::AaEffect>& recorded) {
@@ -85,6 +89,23 @@ class Bench {
   struct Ended {};
 
  private:
+  /// Both phases' times over the base's, with so many products in each forward.
+  std::pair<double, double> slowed_by(int64_t products) {
+    TimingSpec spec = spec_;
+    spec.start = starter({products, products}, "");
+    spec.compare.time = {"engine_prefill", "engine_decode"};
+    spec.compare.blocks *= kCalibrationBlocks;
+    const TimingOutcome outcome = run_timing_gate(spec, nullptr, listener("calibration"));
+    require_whole(outcome);
+    const auto ratio = [&](const std::string& metric) {
+      for (const TimedVerdict& each : outcome.verdicts) {
+        if (each.judged.metric == metric) return each.judged.effect.ratio();
+      }
+      throw ArgumentError("CONFIG", "its case has no decode to slow down; take one that generates several tokens");
+    };
+    return {ratio("engine_prefill cpu"), ratio("engine_decode cpu")};
+  }
+
   static void require_whole(const TimingOutcome& outcome) {
     if (outcome.interrupted) throw Ended();
   }
@@ -208,7 +229,8 @@ WorkScale begin_or_go_on(Log& log, Bench& bench, const LoadedConfig& config) {
                                                                         "machine; give another --log",
                                                                         key, was, now));
   }
-  return {head.at("calibration").at("prefill_products").number(), head.at("calibration").at("decode_products").number()};
+  const View calibration = head.at("calibration");
+  return {phase_cost(calibration.at("prefill")), phase_cost(calibration.at("decode"))};
 }
 
 std::vector<int64_t> done_in(const std::vector<Json>& lines) {

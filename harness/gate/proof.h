@@ -45,7 +45,7 @@ bool prove_comparison(const LoadedConfig& config, const ProofOptions& options);
 /// What a log says: an entry for each claim with its count, its interval and whether it holds, and the power curve.
 ///   {"claims": [{"claim", "plan", "count", "of", "low", "high", "needed" (as a text), "holds" (null: too few sessions yet)}],
 ///    "power": {metric: [{"slow_down", "regressed", "equivalent", "inconclusive", "of"}]}, "noise": {metric: {"floor", "margin",
-///    "recorded"}}, "sessions", "complete"}
+///    "recorded"}}, "measured": {plan: {metric: the median ratio}}, "sessions", "longest_s", "complete", "holds"}
 /// throws RecordError: a damaged line
 Json summarize_proof(const std::vector<Json>& lines);
 

@@ -8,6 +8,7 @@
 #include "harness/compare/session.h"
 #include "harness/gate/proof.h"
 #include "harness/record/view.h"
+#include "harness/stats/stats.h"
 
 namespace kvproof {
 namespace {
@@ -114,6 +115,20 @@ Json power_json(const std::vector<std::vector<double>>& sessions, const compare:
   return curve;
 }
 
+/// What was planted, as measured: the median over a plan's sessions of each metric's ratio.
+Json planted_json(const std::vector<View>& sessions) {
+  std::map<std::string, std::map<std::string, std::vector<double>>> ratios;
+  for (const View& session : sessions) {
+    for (const View& metric : session.at("metrics").items())
+      ratios[session.at("plan").text()][metric.at("metric").text()].push_back(metric.at("ratio").number());
+  }
+  Json out = Json::object();
+  for (const auto& [plan, metrics] : ratios) {
+    for (const auto& [metric, values] : metrics) out[plan][metric] = *median(values);
+  }
+  return out;
+}
+
 }  // namespace
 
 Json summarize_proof(const std::vector<Json>& lines) {
@@ -125,7 +140,7 @@ Json summarize_proof(const std::vector<Json>& lines) {
     seconds = std::max(seconds, sessions.back().at("seconds").number());
   }
   Json summary = {{"sessions", sessions.size()}, {"longest_s", seconds}, {"complete", true}, {"holds", true},
-                  {"claims", Json::array()},     {"noise", Json::object()}, {"power", Json::object()}};
+                  {"claims", Json::array()},     {"measured", planted_json(sessions)}, {"noise", Json::object()}, {"power", Json::object()}};
   for (const Claim& claim : claims()) {
     Json one = claim_json(claim, sessions);
     if (one["holds"].is_null()) summary["complete"] = false;
@@ -151,6 +166,12 @@ std::string proof_text(const Json& summary) {
                         fmt::format("{} of {}", one.at("count").get<int64_t>(), one.at("of").get<int64_t>()), interval,
                         one.at("needed").get<std::string>(), holds);
   }
+  text += "\nMedian ratios, candidate / base:";
+  for (const auto& [plan, metrics] : summary.at("measured").items()) {
+    text += fmt::format("\n  {:<12}", plan);
+    for (const auto& [metric, ratio] : metrics.items()) text += fmt::format("{} {:.3f}  ", metric, ratio.get<double>());
+  }
+  text += '\n';
   for (const auto& [metric, curve] : summary.at("power").items()) {
     const Json& noise = summary.at("noise").at(metric);
     text += fmt::format("\n{}: identical code {} times; noise floor {:.1f} %, margin {:.1f} %. Made slower by\n", metric,
