@@ -1,12 +1,11 @@
 // kvproof ci: one step of a CI job: run, verify, compare, report, decide.
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "harness/cli/command.h"
 #include "harness/cli/config_flags.h"
+#include "harness/cli/github.h"
 #include "harness/cli/output_file.h"
 #include "harness/cli/recorded_run.h"
 #include "harness/cli/run_files.h"
@@ -47,10 +46,12 @@ struct Bases {
 
 Bases find_bases(const Call& call, const LoadedConfig& config) {
   Bases bases;
-  const auto name = call.arguments.text("--baseline");
-  if (name || config.config.ci.baseline) bases.baseline = track::find_baseline(name.value_or(*config.config.ci.baseline));
+  const auto given = call.arguments.text("--baseline");
+  if (const auto& name = given ? given : config.config.ci.baseline) bases.baseline = track::find_baseline(*name);
   const bool if_built = call.arguments.given("--if-built");
   if (if_built && !call.arguments.given("--base-ref")) throw ArgumentError("--if-built", "is about --base-ref; give it too");
+  if (if_built && call.arguments.given("--base-binary"))
+    throw ArgumentError("--base-ref", "cannot be given beside --base-binary; leave one out");
   if (if_built) {
     const std::string ref = *call.arguments.text("--base-ref");
     try {
@@ -107,7 +108,9 @@ class Artifacts {
 
 RecordedRun run_cases(Call& call, const LoadedConfig& config, Artifacts& artifacts) {
   const fs::path record = artifacts.file("record.json");
-  for (const char* earlier : {"record.json", "record.jsonl"}) {  // a folder of artifacts is made anew each time
+  // A folder of artifacts is made anew each time: what is left of an earlier job would be read as this one's.
+  for (const char* earlier : {"record.json", "record.jsonl", "record.html", "junit-run.xml", "comparison-baseline.json", "junit-baseline.xml",
+                              "comparison-base.json", "junit-base.xml", "summary.md", "ci.json"}) {
     std::error_code error;
     fs::remove(artifacts.file(earlier), error);
   }
@@ -154,17 +157,6 @@ std::optional<std::vector<Compared>> compare_all(Call& call, const LoadedConfig&
   return all;
 }
 
-/// For GitHub's runner: the step's summary, and annotations in its log.
-void tell_github(Call& call, const Json& ci, const std::string& summary) {
-  if (const char* file = std::getenv("GITHUB_STEP_SUMMARY"); file && *file) {
-    std::ofstream out(file, std::ios::app);
-    out << summary;
-    if (!out.flush()) call.console.warn(fmt::format("$GITHUB_STEP_SUMMARY ({}) cannot be written", file));
-  }
-  const char* actions = std::getenv("GITHUB_ACTIONS");
-  if (actions && std::string(actions) == "true") call.console.text(ci_annotations(ci, ci.at("config").at("file").get<std::string>()));
-}
-
 std::string summary_of(const Json& ci, const Json& record, const std::vector<Compared>& compared) {
   std::string text = render_ci_markdown(ci);
   for (const Compared& each : compared) text += "\n" + render_comparison_markdown(each.document, kSummaryBytes / 4);
@@ -198,6 +190,10 @@ ExitCode run(Call& call) {
     }
     documents.push_back(each.document);
   }
+  if (compared->empty()) {
+    for (compare::Finding& finding : compare::findings_of_floors(floors_json(measured.outcome.record, config.config.ci.floors)))
+      findings.push_back(std::move(finding));
+  }
   if (!bases.left_out.empty()) findings.push_back({"note", ExitCode::ok, bases.left_out});
   const CiVerdict verdict = decide(findings, config.config.ci, strict);
   artifacts.add("summary", artifacts.file("summary.md"));
@@ -208,7 +204,8 @@ ExitCode run(Call& call) {
   write_json(artifacts.file("ci.json"), ci);
   call.console.document(ci);
   call.console.text(render_ci(ci));
-  tell_github(call, ci, summary);
+  add_to_step_summary(summary, call.console);
+  if (on_github()) call.console.text(ci_annotations(ci, config.config.file.string()));
   return verdict.code;
 }
 

@@ -5,6 +5,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/config_flags.h"
+#include "harness/cli/github.h"
 #include "harness/cli/interrupt.h"
 #include "harness/cli/output_file.h"
 #include "harness/cli/progress_line.h"
@@ -14,6 +15,7 @@
 #include "harness/gate/noise.h"
 #include "harness/gate/programs.h"
 #include "harness/gate/proof.h"
+#include "harness/report/comparison/annotations.h"
 #include "harness/report/comparison/table.h"
 #include "harness/track/baselines.h"
 
@@ -41,6 +43,7 @@ ExitCode finish(Call& call, const Json& document, ExitCode code, const fs::path&
   call.console.note("comparison " + out.string());
   call.console.document(document);
   call.console.text(render_comparison(document, Console::colour_on_stdout(), Console::width()));
+  if (on_github()) call.console.text(github_annotations(document, call.arguments.texts("FILE").front()));
   return code;
 }
 
@@ -74,7 +77,7 @@ ExitCode with_baseline(Call& call, const std::string& name, const LoadedConfig& 
 }
 
 ExitCode two_documents(Call& call, const std::vector<std::string>& files) {
-  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise"}) {
+  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise", "--self-test", "--log", "--sessions"}) {
     if (call.arguments.given(flag)) throw ArgumentError(flag, "is for a config; two documents are compared as they are");
   }
   const auto party = [](const std::string& file, const Json& document) {
@@ -99,13 +102,14 @@ ExitCode self_test(Call& call, const std::string& file) {
   options.log = call.arguments.required("--log", "the JSONL file of the sessions");
   options.most_sessions = call.arguments.integer("--sessions", 0, 1'000'000).value_or(options.most_sessions);
   options.sets = call.arguments.texts("--set");
+  const LoadedConfig config = load_config(file, options.sets);
   ProgressLine line;
   options.listener = [&line](const std::string& what) {
     line.show(what);
     return !InterruptGuard::raised();
   };
   const InterruptGuard guard(/*second_ends=*/true);
-  prove_comparison(load_config(file, options.sets), options);
+  if (options.most_sessions > 0) prove_comparison(config, options);
   line.clear();
   const Json summary = summarize_proof(Journal::read(options.log));
   call.console.document(summary);
@@ -131,6 +135,9 @@ ExitCode run(Call& call) {
   const int bases = call.arguments.given("--base-binary") + call.arguments.given("--base-ref") + baseline.has_value();
   if (bases != 1)
     throw ArgumentError("--base-binary", fmt::format("give one of --base-binary, --base-ref and --baseline, found {}", bases == 0 ? "none" : "several"));
+  for (const char* flag : {"--candidate-binary", "--noise"}) {
+    if (baseline && call.arguments.given(flag)) throw ArgumentError(flag, "is about two programs; --baseline holds this one's run against a file");
+  }
   const LoadedConfig config = load_config(files[0], call.arguments.texts("--set"));
   if (baseline) return with_baseline(call, *baseline, config);
   return with_program(call, *read_base(call.arguments, call.console), config);

@@ -8,6 +8,7 @@
 #include "harness/gate/noise.h"
 #include "harness/gate/programs.h"
 #include "harness/measure/open_groups.h"
+#include "harness/measure/paired/epoch_source.h"
 #include "harness/measure/probe.h"
 
 namespace kvproof::cli {
@@ -79,6 +80,7 @@ ComparisonJob comparison_job(const Call& call, BaseProgram base, const LoadedCon
 }
 
 TimedComparison compare_programs_now(const ComparisonJob& job, Console& console) {
+  make_epoch_source(job.config);  // what cannot be timed at all is told here, as the config's fault
   const std::string started = utc_now();
   const ProgramCopy copy(job.base.program);
   TimingSpec spec;

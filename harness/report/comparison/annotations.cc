@@ -8,31 +8,11 @@
 #include <vector>
 
 #include "harness/report/comparison/findings.h"
-#include "harness/report/export/escape.h"
+#include "harness/report/comparison/workflow_command.h"
 
 namespace kvproof {
 namespace comparison {
 namespace {
-
-/// What ends a command, or a property of one, by its number; the runner puts it back.
-/// source  GitHub's actions/toolkit, packages/core/src/command.ts
-std::string escaped(std::string_view text, bool property) {
-  std::string result;
-  for (const char c : text) {
-    const bool ends = c == '%' || c == '\r' || c == '\n' || (property && (c == ':' || c == ','));
-    if (ends)
-      result += fmt::format("%{:02X}", static_cast<unsigned>(c));
-    else
-      result += c;
-  }
-  return result;
-}
-
-std::string command(const char* kind, std::string_view file, std::string_view title, std::string_view message) {
-  std::string properties;
-  if (!file.empty()) properties += "file=" + escaped(printable(file), true) + ",";
-  return fmt::format("::{} {}title={}::{}\n", kind, properties, escaped(title, true), escaped(message, false));
-}
 
 std::string title_of(const Finding& one) { return one.where.empty() ? one.verdict : one.verdict + " " + one.where; }
 
@@ -52,9 +32,9 @@ std::string github_annotations(const Json& document, std::string_view config_fil
                  [&](const Finding& one) { return one.level == wanted; });
     const bool all = chosen.size() <= kMostAnnotations;
     const std::size_t shown = all ? chosen.size() : kMostAnnotations - 1;
-    for (std::size_t i = 0; i < shown; ++i) text += command(kind, config_file, title_of(chosen[i]), chosen[i].what);
+    for (std::size_t i = 0; i < shown; ++i) text += workflow_command(kind, config_file, title_of(chosen[i]), chosen[i].what);
     if (!all)
-      text += command(
+      text += workflow_command(
           kind, config_file, "kvproof compare",
           fmt::format("{} more like these: the job's summary and the document have them all", chosen.size() - shown));
   }
