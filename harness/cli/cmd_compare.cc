@@ -77,7 +77,8 @@ ExitCode with_baseline(Call& call, const std::string& name, const LoadedConfig& 
 }
 
 ExitCode two_documents(Call& call, const std::vector<std::string>& files) {
-  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise", "--self-test", "--log", "--sessions"}) {
+  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise", "--self-test", "--log",
+                           "--sessions"}) {
     if (call.arguments.given(flag)) throw ArgumentError(flag, "is for a config; two documents are compared as they are");
   }
   const auto party = [](const std::string& file, const Json& document) {
@@ -136,7 +137,8 @@ ExitCode run(Call& call) {
   if (bases != 1)
     throw ArgumentError("--base-binary", fmt::format("give one of --base-binary, --base-ref and --baseline, found {}", bases == 0 ? "none" : "several"));
   for (const char* flag : {"--candidate-binary", "--noise"}) {
-    if (baseline && call.arguments.given(flag)) throw ArgumentError(flag, "is about two programs; --baseline holds this one's run against a file");
+    if (baseline && call.arguments.given(flag))
+      throw ArgumentError(flag, "is about two programs; --baseline holds this one's run against a file");
   }
   const LoadedConfig config = load_config(files[0], call.arguments.texts("--set"));
   if (baseline) return with_baseline(call, *baseline, config);

@@ -164,16 +164,22 @@ Json control_json(const Judged& judged) {
   return out;
 }
 
-std::vector<Finding> findings_without_times(const Json& document) {
+std::vector<Finding> findings_of_floors(const Json& floors) {
   std::vector<Finding> found;
-  find_in_cases(document.at("cases"), found);
-  for (const Json& floor : document.at("floors")) {
+  for (const Json& floor : floors) {
     if (floor.at("verdict") != "REGRESSED") continue;
     found.push_back({"regressed", ExitCode::regression,
                      fmt::format("{}: REGRESSED: {} of {:.2f} lies below its floor of {:.2f}", floor.at("case").get<std::string>(),
                                  floor.at("metric").get<std::string>(), floor.at("value").get<double>(),
                                  floor.at("floor").get<double>())});
   }
+  return found;
+}
+
+std::vector<Finding> findings_without_times(const Json& document) {
+  std::vector<Finding> found;
+  find_in_cases(document.at("cases"), found);
+  for (Finding& finding : findings_of_floors(document.at("floors"))) found.push_back(std::move(finding));
   return found;
 }
 

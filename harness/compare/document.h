@@ -87,6 +87,8 @@ std::vector<Finding> findings_of(const Json& document);
 /// Those of its exact metrics and floors alone, and of its times alone.
 std::vector<Finding> findings_without_times(const Json& document);
 std::vector<Finding> findings_of_times(const Json& document);
+/// Of a list as the document's `floors`.
+std::vector<Finding> findings_of_floors(const Json& floors);
 
 /// Writes the document's `verdict`. returns the worst of the findings' codes, in the order of harness/error.h
 ExitCode conclude(Json& document);

@@ -42,8 +42,11 @@ std::vector<Finding> findings_of_run(const Json& document) {
       if (verdict == "INCONCLUSIVE") found.push_back({"inconclusive", ExitCode::inconclusive, text});
     }
   }
-  if (found.empty() && record.at("exit_code").integer() != 0)
-    found.push_back({"error", static_cast<ExitCode>(record.at("exit_code").integer()), fmt::format("the run ended with exit code {}", record.at("exit_code").integer())});
+  const auto code = static_cast<ExitCode>(record.at("exit_code").integer());
+  if (code == ExitCode::interrupted)
+    found.push_back({"incomparable", ExitCode::no_baseline, "the run was cut off: cases or repetitions are missing"});
+  else if (found.empty() && code != ExitCode::ok)
+    found.push_back({"error", code, fmt::format("the run ended with exit code {}", static_cast<int>(code))});
   return found;
 }
 

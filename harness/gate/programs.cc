@@ -135,7 +135,9 @@ fs::path program_of(const Commit& commit, const std::function<void(const std::st
   if (built.status != 0)
     throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), last_lines(log, 800)));
   const fs::path part = folder / "kvproof.part";
-  fs::copy_file(folder / "build/kvproof", part, fs::copy_options::overwrite_existing);
+  fs::copy_file(folder / "build/kvproof", part, fs::copy_options::overwrite_existing, error);
+  if (error)
+    throw NoBaselineError(commit.hash, fmt::format("its build left no program in {}: {}", (folder / "build/kvproof").string(), error.message()));
   fs::rename(part, program);  // from now on it is whole
   fs::remove_all(folder / "build", error);
   fs::remove_all(folder / "source", error);

@@ -1,0 +1,209 @@
+// The programs of a comparison: found in git, built once, copied.
+#include "harness/gate/programs.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+
+#include "harness/build_info.h"
+#include "harness/error.h"
+#include "tests/harness/track/samples.h"
+
+using namespace kvproof;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+using kvproof::testing::Folder;
+using kvproof::testing::read_file;
+namespace fs = std::filesystem;
+
+namespace {
+
+void shell(const fs::path& folder, const std::string& command) {
+  CAPTURE(command);
+  fs::create_directories(folder);
+  REQUIRE(std::system(("cd '" + folder.string() + "' && { " + command + "; } >/dev/null 2>&1").c_str()) == 0);
+}
+
+void write(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
+
+/// A repository of one commit whose build makes a program of three lines.
+fs::path make_repository(const Folder& folder, const std::string& cmake) {
+  const fs::path repository = folder / "repository";
+  fs::create_directories(repository);
+  write(repository / "CMakeLists.txt", cmake);
+  write(repository / "kvproof.sh", "#!/bin/sh\necho small\n");
+  shell(repository,
+        "git init -q -b main && git config user.email a@b.c && git config user.name a && git add . && git commit -qm "
+        "one");
+  return repository;
+}
+
+constexpr const char* kBuilds =
+    "cmake_minimum_required(VERSION 3.22)\n"
+    "project(small LANGUAGES NONE)\n"
+    "if(NOT DEFINED KVPROOF_TESTS OR KVPROOF_TESTS)\n"
+    "  message(FATAL_ERROR \"the tests are not wanted\")\n"
+    "endif()\n"
+    "file(WRITE ${PROJECT_BINARY_DIR}/build_type \"${CMAKE_BUILD_TYPE}\")\n"
+    "add_custom_target(kvproof COMMAND install -m 755 ${PROJECT_SOURCE_DIR}/kvproof.sh "
+    "${PROJECT_BINARY_DIR}/kvproof)\n";
+
+/// $XDG_CACHE_HOME for as long as this lives.
+class CacheFolder {
+ public:
+  explicit CacheFolder(const fs::path& folder) {
+    if (const char* value = std::getenv("XDG_CACHE_HOME")) was_ = value;
+    setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  }
+  ~CacheFolder() { was_ ? setenv("XDG_CACHE_HOME", was_->c_str(), 1) : unsetenv("XDG_CACHE_HOME"); }
+  CacheFolder(const CacheFolder&) = delete;
+  CacheFolder& operator=(const CacheFolder&) = delete;
+
+ private:
+  std::optional<std::string> was_;
+};
+
+/// "place: message"
+template <class Call>
+std::string no_baseline(Call&& call) {
+  try {
+    call();
+  } catch (const NoBaselineError& error) {
+    CHECK(exit_code_of(error) == ExitCode::no_baseline);
+    return error.place() + ": " + error.message();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a commit is found by any name git has for it", "[gate][programs]") {
+  const Folder folder;
+  const fs::path repository = make_repository(folder, kBuilds);
+  shell(repository, "git tag v1 && git commit -q --allow-empty -m two && mkdir below");
+  const Commit two = find_commit("main", repository);
+  CHECK(two.hash.size() == 40);
+  CHECK(fs::equivalent(two.repository, repository));
+  CHECK(find_commit("HEAD", repository / "below").hash == two.hash);
+  CHECK(find_commit(two.hash.substr(0, 10), repository).hash == two.hash);
+  const Commit one = find_commit("v1", repository);
+  CHECK(one.hash != two.hash);
+  CHECK(find_commit("HEAD~1", repository).hash == one.hash);
+}
+
+TEST_CASE("a ref that is no commit is told, and is never read as a flag or by the shell", "[gate][programs]") {
+  const Folder folder;
+  const fs::path repository = make_repository(folder, kBuilds);
+  for (const std::string ref :
+       {"nowhere", "", "--all", "HEAD~7", "main:CMakeLists.txt", "$(touch stranger)", "a'b; touch stranger"}) {
+    CAPTURE(ref);
+    CHECK_THAT(no_baseline([&] { find_commit(ref, repository); }),
+               StartsWith(ref + ": no such commit in ") && Contains("; git log shows those that are there"));
+  }
+  // Forty digits name something whether or not it is there.
+  CHECK_THAT(no_baseline([&] { find_commit(std::string(40, 'a'), repository); }), Contains("no such commit in "));
+  CHECK_FALSE(fs::exists(repository / "stranger"));
+  CHECK_FALSE(fs::exists("stranger"));
+}
+
+TEST_CASE("outside of a repository no commit is found, with what else would do", "[gate][programs]") {
+  const Folder folder;
+  shell(folder / "bare", "true");
+  CHECK(no_baseline([&] { find_commit("main", folder / "bare"); }) ==
+        "main: no git repository here; run it inside kvproof's, or give --base-binary");
+}
+
+TEST_CASE("in a shallow clone the message says what makes it whole", "[gate][programs]") {
+  const Folder folder;
+  const fs::path repository = make_repository(folder, kBuilds);
+  shell(repository, "git commit -q --allow-empty -m two");
+  shell(folder / ".", "git clone -q --depth 1 file://" + repository.string() + " shallow");
+  CHECK(find_commit("HEAD", folder / "shallow").hash == find_commit("main", repository).hash);
+  CHECK_THAT(no_baseline([&] { find_commit("HEAD~1", folder / "shallow"); }),
+             StartsWith("HEAD~1: no such commit in this clone, which is shallow; ") &&
+                 Contains("git fetch --unshallow") && Contains("fetch-depth: 0"));
+}
+
+TEST_CASE("the program of a commit is built once, with this program's build type, and kept", "[gate][programs]") {
+  const Folder folder;
+  const CacheFolder cache(folder / "cache");
+  CHECK(program_cache() == folder / "cache/kvproof/programs");
+  const fs::path repository = make_repository(folder, kBuilds);
+  const Commit one = find_commit("main", repository);
+  write(repository / "kvproof.sh", "#!/bin/sh\necho never committed\n");
+  CHECK_FALSE(cached_program(one).has_value());
+
+  std::vector<std::string> told;
+  const auto say = [&](const std::string& what) { told.push_back(what); };
+  const fs::path program = program_of(one, say);
+  CHECK(program == program_cache() / (one.hash + "-" + build_info().build_type) / "kvproof");
+  CHECK(read_file(program) == "#!/bin/sh\necho small\n");  // of the commit, not of the working tree
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], StartsWith("builds " + one.hash.substr(0, 12) + " in "));
+  CHECK(cached_program(one) == program);
+  CHECK_FALSE(fs::exists(program.parent_path() / "source"));
+  CHECK_FALSE(fs::exists(program.parent_path() / "build"));
+
+  fs::remove_all(repository);  // the second time nothing is built
+  CHECK(program_of(one, say) == program);
+  CHECK(told.size() == 1);
+}
+
+TEST_CASE("a commit that cannot be built is no base, and the end of its log says why", "[gate][programs]") {
+  const Folder folder;
+  const CacheFolder cache(folder / "cache");
+  const auto silent = [](const std::string&) {};
+  SECTION("its build fails") {
+    const Commit commit =
+        find_commit("main", make_repository(folder,
+                                            "cmake_minimum_required(VERSION 3.22)\nproject(small LANGUAGES NONE)\n"
+                                            "message(FATAL_ERROR \"a part is missing\")\n"));
+    const std::string error = no_baseline([&] { program_of(commit, silent); });
+    CHECK_THAT(error, StartsWith(commit.hash + ": cannot be built here; ") && Contains("build.log ends in:\n") &&
+                          Contains("a part is missing"));
+    CHECK_FALSE(cached_program(commit).has_value());
+    CHECK_THAT(no_baseline([&] { program_of(commit, silent); }),
+               Contains("a part is missing"));  // and the next time, too
+  }
+  SECTION("it has no such target") {
+    const Commit commit = find_commit(
+        "main", make_repository(folder, "cmake_minimum_required(VERSION 3.22)\nproject(small LANGUAGES NONE)\n"));
+    CHECK_THAT(no_baseline([&] { program_of(commit, silent); }), Contains("cannot be built here"));
+  }
+  SECTION("its target leaves no program") {
+    const Commit commit =
+        find_commit("main", make_repository(folder,
+                                            "cmake_minimum_required(VERSION 3.22)\nproject(small LANGUAGES NONE)\n"
+                                            "add_custom_target(kvproof COMMAND true)\n"));
+    CHECK_THAT(no_baseline([&] { program_of(commit, silent); }), Contains("its build left no program in "));
+    CHECK_FALSE(cached_program(commit).has_value());
+  }
+}
+
+TEST_CASE("a base that is not there, a folder or no program is told before anything is measured", "[gate][programs]") {
+  const Folder folder;
+  shell(folder / "build", "touch kvproof");
+  const auto error_of = [](const fs::path& file) { return no_baseline([&] { require_program(file, "--base"); }); };
+  CHECK(error_of(folder / "nothing") == "--base: no such file; give the path of a kvproof built from the base");
+  CHECK(error_of(folder / "build") == "--base: is a folder; give the program in it, as build/kvproof");
+  CHECK(error_of(folder / "build/kvproof") == "--base: is not executable; give the path of a kvproof");
+  CHECK(error_of(own_program()) == "no error");
+}
+
+TEST_CASE("the base's copy is a file of its own that ends with it", "[gate][programs]") {
+  const Folder folder;
+  shell(folder / ".", "printf '#!/bin/sh\\n' >kvproof && chmod 755 kvproof");
+  fs::path file;
+  {
+    const ProgramCopy copy(folder / "kvproof");
+    file = copy.file();
+    CHECK(file.filename() == "kvproof");
+    CHECK(read_file(file) == read_file(folder / "kvproof"));
+    CHECK_FALSE(fs::equivalent(file, folder / "kvproof"));
+    CHECK(access(file.c_str(), X_OK) == 0);
+  }
+  CHECK_FALSE(fs::exists(file.parent_path()));
+  CHECK_THROWS_AS(ProgramCopy(folder / "nothing"), RecordError);
+}
