@@ -1,7 +1,7 @@
 // A comparison as one JSON document: what compare and ci write, and every report of it reads.
 //
 //   schema     {"name": "kvproof-comparison", "version": 1}
-//   kvproof    who compared: version, commit, dirty, build_type;  started  UTC;  seconds  it took; 0 of two documents
+//   kvproof    who compared: version, commit, dirty, build_type;  started  UTC;  seconds  it took, null of two documents
 //   config     {file, hash}; null of two documents
 //   base, candidate
 //              kind ("binary", "ref", "baseline", "record"), name (as it was given), version, commit, dirty,

@@ -21,7 +21,7 @@ Json document_of(const std::string& started) {
   return {{"schema", {{"name", compare::kComparisonSchema}, {"version", compare::kComparisonVersion}}},
           {"kvproof", who},
           {"started", started},
-          {"seconds", 0},
+          {"seconds", nullptr},
           {"config", nullptr},
           {"base", nullptr},
           {"candidate", nullptr},

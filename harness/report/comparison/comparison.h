@@ -7,12 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "harness/compare/document.h"
 #include "harness/record/record.h"
 
 namespace kvproof::comparison {
 
-inline constexpr const char* kComparisonSchema = "kvproof-comparison";
-inline constexpr int64_t kComparisonVersion = 1;
+using compare::kComparisonSchema;
+using compare::kComparisonVersion;
 
 struct Side {
   std::string kind, name;  // "binary", "ref", "baseline", "record"
