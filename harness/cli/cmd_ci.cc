@@ -32,6 +32,7 @@ void declare(CLI::App& app) {
   add_value(app, "--baseline", "NAME", "What exact metrics are held against; default ci.baseline of the config");
   add_base_flags(app);
   add_toggle(app, "--if-built", "With --base-ref: leave times out where that commit, or a build of it, is not at hand");
+  add_toggle(app, "--keep-program", "Keep this program, built from a clean commit, where --if-built of later ones finds it");
   add_toggle(app, "--report-times", "Tell what comes of times and fail on none of it");
   add_toggle(app, "--strict", "An INCONCLUSIVE time fails, with exit code 3");
   add_value(app, "--artifacts", "FOLDER", "Where records, comparisons and reports go; default results/runs/ci");
@@ -205,6 +206,10 @@ ExitCode run(Call& call) {
   call.console.document(ci);
   call.console.text(render_ci(ci));
   add_to_step_summary(summary, call.console);
+  if (call.arguments.given("--keep-program")) {
+    const auto kept = keep_own_program();
+    call.console.note(kept ? "program " + kept->string() : "the program is not kept: it was built from changes that were not committed");
+  }
   if (on_github()) call.console.text(ci_annotations(ci, config.config.file.string()));
   return verdict.code;
 }

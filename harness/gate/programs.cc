@@ -53,15 +53,34 @@ std::string last_lines(const fs::path& log, std::size_t most) {
 /// What makes the program of a clone, as one line of shell.
 std::string build_command(const Commit& commit, const fs::path& folder) {
   const std::string source = shell_quoted((folder / "source").string()), build = shell_quoted((folder / "build").string());
-  const std::string deps = shell_quoted((commit.repository / ".deps").string());
+  // What was fetched for the repository serves the clone too. The program outlives its clone, so it must find LibTorch where
+  // the repository has it.
+  const fs::path deps = commit.repository / ".deps", torch = deps / "torch/share/cmake/Torch";
   std::string command = fmt::format("rm -rf {0} {1} && git clone -q --shared --no-checkout {2} {0}", source, build,
                                     shell_quoted(commit.repository.string()));
   command += fmt::format(" && git -C {} checkout -q --detach {}", source, commit.hash);
-  command += fmt::format(" && {{ [ ! -d {0} ] || ln -s {0} {1}/.deps; }}", deps, source);  // LibTorch, as it was fetched
-  command += fmt::format(" && cmake -S {} -B {} $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE={} "
-                         "-DKVPROOF_TESTS=OFF && cmake --build {} --target kvproof --parallel",
-                         source, build, build_info().build_type, build);
+  command += fmt::format(" && {{ [ ! -d {0} ] || ln -s {0} {1}/.deps; }}", shell_quoted(deps.string()), source);
+  command += fmt::format(" && cmake -S {} -B {} $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE={} -DKVPROOF_TESTS=OFF",
+                         source, build, build_info().build_type);
+  if (fs::is_directory(torch)) command += " -DTorch_DIR=" + shell_quoted(torch.string());
+  command += fmt::format(" && cmake --build {} --target kvproof --parallel", build);
   return command;
+}
+
+void require_running(const fs::path& program, const Commit& commit) {
+  const Output said = output_of(shell_quoted(program.string()) + " --version 2>&1");
+  if (said.status != 0)
+    throw NoBaselineError(commit.hash, fmt::format("was built in {}, but does not run: {}", program.parent_path().string(), said.text));
+}
+
+/// In one step: who looks meanwhile finds the old one, or none.
+void put_into_cache(const fs::path& from, const fs::path& to) {
+  const fs::path part = to.string() + ".part";
+  std::error_code error;
+  fs::create_directories(to.parent_path(), error);
+  if (!error) fs::copy_file(from, part, fs::copy_options::overwrite_existing, error);
+  if (!error) fs::rename(part, to, error);
+  if (error) throw RecordError(to.string(), "cannot be written: " + error.message() + "; set XDG_CACHE_HOME to a folder with room");
 }
 
 }  // namespace
@@ -124,6 +143,14 @@ std::optional<fs::path> cached_program(const Commit& commit) {
   return access(program.c_str(), X_OK) == 0 ? std::optional(program) : std::nullopt;
 }
 
+std::optional<fs::path> keep_own_program() {
+  const BuildInfo& build = build_info();
+  if (build.dirty || build.commit == "unknown") return std::nullopt;
+  const fs::path folder = folder_of({{}, build.commit}), program = folder / "kvproof";
+  put_into_cache(own_program(), program);
+  return program;
+}
+
 fs::path program_of(const Commit& commit, const std::function<void(const std::string&)>& say) {
   if (const auto cached = cached_program(commit)) return *cached;
   const fs::path folder = folder_of(commit), log = folder / "build.log", program = folder / "kvproof";
@@ -134,13 +161,14 @@ fs::path program_of(const Commit& commit, const std::function<void(const std::st
   const Output built = output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, folder), shell_quoted(log.string())));
   if (built.status != 0)
     throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), last_lines(log, 800)));
-  const fs::path part = folder / "kvproof.part";
-  fs::copy_file(folder / "build/kvproof", part, fs::copy_options::overwrite_existing, error);
-  if (error)
-    throw NoBaselineError(commit.hash, fmt::format("its build left no program in {}: {}", (folder / "build/kvproof").string(), error.message()));
-  fs::rename(part, program);  // from now on it is whole
+  if (!fs::exists(folder / "build/kvproof"))
+    throw NoBaselineError(commit.hash, fmt::format("its build left no program in {}", (folder / "build").string()));
+  const fs::path built_program = folder / "kvproof.built";
+  fs::rename(folder / "build/kvproof", built_program);
   fs::remove_all(folder / "build", error);
   fs::remove_all(folder / "source", error);
+  require_running(built_program, commit);  // without what it was built in
+  fs::rename(built_program, program);      // from now on it is whole
   return program;
 }
 

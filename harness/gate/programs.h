@@ -45,6 +45,10 @@ Commit find_commit(const std::string& ref, const std::filesystem::path& folder =
 /// The program of a commit out of the cache; absent: it has not been built there with this program's build type.
 std::optional<std::filesystem::path> cached_program(const Commit& commit);
 
+/// Keeps this program in the cache as its commit's. returns where; absent: its commit is not known, or what it was built from
+/// was changed since. throws RecordError: the cache cannot be written
+std::optional<std::filesystem::path> keep_own_program();
+
 /// The program of a commit, built where the cache has none: from a clone of its own, with this program's build type; the
 /// repository is only read.
 ///
