@@ -122,7 +122,7 @@ RecordedRun run_cases(Call& call, const LoadedConfig& config, Artifacts& artifac
 }
 
 void write_run(const RecordedRun& run, Artifacts& artifacts) {
-  artifacts.add("record", run.file);
+  artifacts.add("record", artifacts.file("record.json"));
   artifacts.text("page", "record.html", render_html(run.outcome.record));
   artifacts.text("JUnit of the run", "junit-run.xml", render_junit(run.outcome.record));
 }
