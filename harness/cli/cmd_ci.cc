@@ -53,6 +53,10 @@ Bases find_bases(const Call& call, const LoadedConfig& config) {
   if (if_built && !call.arguments.given("--base-ref")) throw ArgumentError("--if-built", "is about --base-ref; give it too");
   if (if_built && call.arguments.given("--base-binary"))
     throw ArgumentError("--base-ref", "cannot be given beside --base-binary; leave one out");
+  for (const char* flag : {"--candidate-binary", "--noise"}) {
+    if (call.arguments.given(flag) && !call.arguments.given("--base-ref") && !call.arguments.given("--base-binary"))
+      throw ArgumentError(flag, "is about two programs; give --base-binary or --base-ref too");
+  }
   if (if_built) {
     const std::string ref = *call.arguments.text("--base-ref");
     try {

@@ -209,6 +209,10 @@ struct Log {
 Log open_log(const std::filesystem::path& file) {
   Journal journal = std::filesystem::exists(file) ? Journal::open(file) : Journal::create(file);
   std::vector<Json> lines = journal.lines();
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (!lines[i].is_object())
+      throw RecordError(fmt::format("{}:{}", file.string(), i + 1), "expected a line of a proof, an object; give another --log");
+  }
   return {std::move(journal), std::move(lines)};
 }
 

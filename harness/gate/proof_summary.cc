@@ -135,7 +135,7 @@ Json summarize_proof(const std::vector<Json>& lines) {
   std::vector<View> sessions;
   double seconds = 0;
   for (const Json& line : lines) {
-    if (line.value("kind", "") != "session") continue;
+    if (View(line).at("kind").text() != "session") continue;
     sessions.emplace_back(line);
     seconds = std::max(seconds, sessions.back().at("seconds").number());
   }

@@ -201,6 +201,9 @@ TEST_CASE("what a job lacks is told before anything is measured", "[program][ci]
            {{"--if-built", "--base-ref", "main", "--base-binary", KVPROOF_PROGRAM},
             2,
             "cannot be given beside --base-binary"},
+           {{"--baseline", "main", "--candidate-binary", KVPROOF_PROGRAM},
+            2,
+            "--candidate-binary: is about two programs; give --base-binary"},
            {{"--baseline", "main", "--artifacts", ""}, 2, "--artifacts: is empty"},
            {{"--baseline", "main", "--set", "ci.accept=[everything]"}, 2, "ci.accept"},
        }) {

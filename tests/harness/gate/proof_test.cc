@@ -197,4 +197,6 @@ TEST_CASE("a damaged line of a proof is told", "[gate][proof]") {
   std::vector<Json> lines = as_claimed();
   line_of(lines, "aa").erase("metrics");
   CHECK_THROWS_AS(summarize_proof(lines), RecordError);
+  CHECK_THROWS_AS(summarize_proof({Json(3)}), RecordError);
+  CHECK_THROWS_AS(summarize_proof({Json::object()}), RecordError);
 }
