@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "harness/cli/ci_artifacts.h"
 #include "harness/cli/command.h"
 #include "harness/cli/config_flags.h"
 #include "harness/cli/github.h"
@@ -70,7 +71,7 @@ Bases find_bases(const Call& call, const LoadedConfig& config) {
   } else {
     bases.program = read_base(call.arguments, call.console);
   }
-  if (!bases.baseline && !bases.program && bases.left_out.empty() && config.config.ci.floors.empty())
+  if (!bases.baseline && !bases.program && config.config.ci.floors.empty())
     throw NoBaselineError(config.config.file.string(),
                           "there is nothing to hold the run against: set ci.baseline, or give --baseline, --base-binary or "
                           "--base-ref; kvproof run and kvproof baseline save make a baseline");
@@ -87,135 +88,131 @@ void require_verification(const LoadedConfig& config) {
   }
 }
 
-/// The folder of the artifacts, and what lies in it.
-class Artifacts {
- public:
-  explicit Artifacts(const Call& call) : folder_(call.arguments.text("--artifacts").value_or("results/runs/ci")) {
-    if (folder_.empty()) throw ArgumentError("--artifacts", "is empty; give a folder or leave the flag out");
-  }
-
-  fs::path file(const std::string& name) const { return folder_ / name; }
-  void text(const std::string& name, const std::string& file_name, const std::string& content) {
-    write_text(file(file_name), content);
-    add(name, file(file_name));
-  }
-  void json(const std::string& name, const std::string& file_name, const Json& document) {
-    write_json(file(file_name), document);
-    add(name, file(file_name));
-  }
-  void add(const std::string& name, const fs::path& file) { list_[name] = file.string(); }
-  const Json& list() const { return list_; }
-
- private:
-  fs::path folder_;
-  Json list_ = Json::object();
-};
-
-RecordedRun run_cases(Call& call, const LoadedConfig& config, Artifacts& artifacts) {
-  const fs::path record = artifacts.file("record.json");
-  // A folder of artifacts is made anew each time: what is left of an earlier job would be read as this one's.
-  for (const char* earlier : {"record.json", "record.jsonl", "record.html", "junit-run.xml", "comparison-baseline.json", "junit-baseline.xml",
-                              "comparison-base.json", "junit-base.xml", "summary.md", "ci.json"}) {
-    std::error_code error;
-    fs::remove(artifacts.file(earlier), error);
-  }
-  RunJournal journal = begin_run(record.string(), config, call.arguments.texts("--set"), call.words, std::nullopt);
+RecordedRun run_cases(Call& call, const LoadedConfig& config, const CiArtifacts& artifacts) {
+  RunJournal journal = begin_run(artifacts.file("record.json").string(), config, call.arguments.texts("--set"), call.words, std::nullopt);
   RecordedRun run = run_and_record(config, journal, std::nullopt, call);
   if (run.not_written) throw RecordError(*run.not_written);
   return run;
 }
 
-void write_run(const RecordedRun& run, Artifacts& artifacts) {
-  artifacts.add("record", artifacts.file("record.json"));
-  artifacts.text("page", "record.html", render_html(run.outcome.record));
-  artifacts.text("JUnit of the run", "junit-run.xml", render_junit(run.outcome.record));
-}
+/// What was run, what was compared, and what is to be said of it.
+class Job {
+ public:
+  Job(Call& call, const LoadedConfig& config, CiArtifacts& artifacts, RecordedRun run)
+      : call_(call), config_(config), artifacts_(artifacts), run_(std::move(run)),
+        floors_(floors_json(run_.outcome.record, config.config.ci.floors)) {
+    call_.console.text(render_table(run_.outcome.record, Console::colour_on_stdout(), Console::width()));
+    artifacts_.add("record", "record.json");
+    artifacts_.text("page", "record.html", render_html(run_.outcome.record));
+    artifacts_.text("JUnit of the run", "junit-run.xml", render_junit(run_.outcome.record));
+    find(findings_of_run(run_.outcome.record));
+    find(compare::findings_of_floors(floors_));
+    find(unchecked_floors(run_.outcome.record, config.config.ci.floors));
+  }
 
-void write_comparison(const std::string& name, const Json& comparison, Artifacts& artifacts) {
-  artifacts.json("comparison, " + name, fmt::format("comparison-{}.json", name), comparison);
-  artifacts.text("JUnit, " + name, fmt::format("junit-{}.xml", name), render_comparison_junit(comparison));
-}
+  void note(const std::string& text) { find({{"note", ExitCode::ok, text}}); }
 
-struct Compared {
-  std::string name;  // "baseline", "base"
-  Json document;
+  void hold_against(const track::FoundBaseline& baseline) {
+    take("baseline", compare_documents({"baseline", baseline.name}, baseline.document, {"record", run_.file.string()},
+                                       run_.outcome.record, config_.config.ci.accept));
+  }
+
+  /// What keeps the programs from being compared is a finding like others: those before it must not be lost.
+  /// returns false: Ctrl-C ended it
+  bool hold_against(const BaseProgram& base) {
+    const bool informs = call_.arguments.given("--report-times");
+    try {
+      TimedComparison timed = compare_programs_now(comparison_job(call_, base, config_), call_.console);
+      if (timed.interrupted) return false;
+      take("base", std::move(timed.document));
+    } catch (const Error& error) {
+      const ExitCode code = exit_code_of(error);
+      find({{informs ? "times" : code == ExitCode::no_baseline ? "incomparable" : "error", code,
+             fmt::format("{}: {}", error.place(), error.message())}});
+    }
+    return true;
+  }
+
+  ExitCode finish(const std::string& started) {
+    const bool strict = call_.arguments.given("--strict");
+    const CiVerdict verdict = decide(findings_, config_.config.ci, strict);
+    artifacts_.add("summary", "summary.md");
+    artifacts_.add("verdict", "ci.json");
+    const Json ci = ci_json(verdict, config_, strict, documents_, started, artifacts_.list());
+    const std::string summary = summary_of(ci);
+    write_text(artifacts_.file("summary.md"), summary);
+    write_json(artifacts_.file("ci.json"), ci);
+    call_.console.document(ci);
+    call_.console.text(render_ci(ci));
+    add_to_step_summary(summary, call_.console);
+    if (on_github()) call_.console.text(ci_annotations(ci, config_.config.file.string()));
+    return verdict.code;
+  }
+
+ private:
+  void find(std::vector<compare::Finding> findings) {
+    for (compare::Finding& each : findings) findings_.push_back(std::move(each));
+  }
+
+  void take(const std::string& name, Json document) {
+    if (documents_.empty()) document["floors"] = floors_;
+    compare::conclude(document);
+    call_.console.text("\n" + render_comparison(document, Console::colour_on_stdout(), Console::width()));
+    artifacts_.json("comparison, " + name, fmt::format("comparison-{}.json", name), document);
+    artifacts_.text("JUnit, " + name, fmt::format("junit-{}.xml", name), render_comparison_junit(document));
+    find(compare::findings_of_cases(document));
+    std::vector<compare::Finding> times = compare::findings_of_times(document);
+    if (call_.arguments.given("--report-times")) {
+      for (compare::Finding& each : times) each.kind = "times";  // a word that nothing fails on
+    }
+    find(std::move(times));
+    documents_.push_back(std::move(document));
+  }
+
+  /// As much as GitHub takes of one step: the verdict and the comparisons first.
+  std::string summary_of(const Json& ci) const {
+    std::string text = render_ci_markdown(ci);
+    for (const Json& each : documents_) text += "\n" + render_comparison_markdown(each, kSummaryBytes / 4);
+    const std::string record = "\n" + render_markdown(run_.outcome.record);
+    if (text.size() + record.size() > kSummaryBytes) return text + "\nThe run's own report is too long for this page: record.html has it.\n";
+    return text + record;
+  }
+
+  Call& call_;
+  const LoadedConfig& config_;
+  CiArtifacts& artifacts_;
+  const RecordedRun run_;
+  const Json floors_;
+  std::vector<compare::Finding> findings_;
+  std::vector<Json> documents_;
 };
 
-/// Absent: Ctrl-C ended it.
-std::optional<std::vector<Compared>> compare_all(Call& call, const LoadedConfig& config, const Bases& bases, const RecordedRun& run) {
-  std::vector<Compared> all;
-  if (bases.baseline) {
-    Json document = compare_documents({"baseline", bases.baseline->name}, bases.baseline->document, {"record", run.file.string()},
-                                      run.outcome.record, config.config.ci.accept);
-    document["floors"] = floors_json(run.outcome.record, config.config.ci.floors);
-    compare::conclude(document);
-    all.push_back({"baseline", std::move(document)});
-  }
-  if (!bases.program) return all;
-  TimedComparison timed = compare_programs_now(comparison_job(call, *bases.program, config), call.console);
-  if (timed.interrupted) return std::nullopt;
-  if (all.empty()) {
-    timed.document["floors"] = floors_json(run.outcome.record, config.config.ci.floors);
-    compare::conclude(timed.document);
-  }
-  all.push_back({"base", std::move(timed.document)});
-  return all;
-}
-
-std::string summary_of(const Json& ci, const Json& record, const std::vector<Compared>& compared) {
-  std::string text = render_ci_markdown(ci);
-  for (const Compared& each : compared) text += "\n" + render_comparison_markdown(each.document, kSummaryBytes / 4);
-  return text + "\n" + render_markdown(record);
+/// The folder, which an own artifact as baseline would be replaced in by each job: then nothing would ever differ from it.
+CiArtifacts begin_artifacts(const Call& call, const Bases& bases) {
+  const std::string folder = call.arguments.text("--artifacts").value_or("results/runs/ci");
+  if (bases.baseline && is_artifact(bases.baseline->file, folder))
+    throw ArgumentError("--artifacts", bases.baseline->file.string() + " is the baseline, and a file that this job writes; give another folder");
+  return CiArtifacts(folder);
 }
 
 ExitCode run(Call& call) {
   const std::string started = utc_now();
   const LoadedConfig config = read_config_flags(call.arguments);
   require_verification(config);
-  Artifacts artifacts(call);
   const Bases bases = find_bases(call, config);
-  const bool strict = call.arguments.given("--strict");
-
-  const RecordedRun measured = run_cases(call, config, artifacts);
+  CiArtifacts artifacts = begin_artifacts(call, bases);
+  RecordedRun measured = run_cases(call, config, artifacts);
   if (measured.outcome.code == ExitCode::interrupted) return measured.outcome.code;
-  call.console.text(render_table(measured.outcome.record, Console::colour_on_stdout(), Console::width()));
-  write_run(measured, artifacts);
 
-  std::vector<compare::Finding> findings = findings_of_run(measured.outcome.record);
-  const auto compared = compare_all(call, config, bases, measured);
-  if (!compared) return ExitCode::interrupted;
-  std::vector<Json> documents;
-  for (const Compared& each : *compared) {
-    call.console.text("\n" + render_comparison(each.document, Console::colour_on_stdout(), Console::width()));
-    write_comparison(each.name, each.document, artifacts);
-    for (compare::Finding& finding : compare::findings_without_times(each.document)) findings.push_back(std::move(finding));
-    for (compare::Finding& finding : compare::findings_of_times(each.document)) {
-      if (call.arguments.given("--report-times")) finding.kind = "times";  // a word that nothing fails on
-      findings.push_back(std::move(finding));
-    }
-    documents.push_back(each.document);
-  }
-  if (compared->empty()) {
-    for (compare::Finding& finding : compare::findings_of_floors(floors_json(measured.outcome.record, config.config.ci.floors)))
-      findings.push_back(std::move(finding));
-  }
-  if (!bases.left_out.empty()) findings.push_back({"note", ExitCode::ok, bases.left_out});
-  const CiVerdict verdict = decide(findings, config.config.ci, strict);
-  artifacts.add("summary", artifacts.file("summary.md"));
-  artifacts.add("verdict", artifacts.file("ci.json"));
-  const Json ci = ci_json(verdict, config, strict, documents, started, artifacts.list());
-  const std::string summary = summary_of(ci, measured.outcome.record, *compared);
-  write_text(artifacts.file("summary.md"), summary);
-  write_json(artifacts.file("ci.json"), ci);
-  call.console.document(ci);
-  call.console.text(render_ci(ci));
-  add_to_step_summary(summary, call.console);
+  Job job(call, config, artifacts, std::move(measured));
+  if (bases.baseline) job.hold_against(*bases.baseline);
+  if (bases.program && !job.hold_against(*bases.program)) return ExitCode::interrupted;
+  if (!bases.left_out.empty()) job.note(bases.left_out);
   if (call.arguments.given("--keep-program")) {
     const auto kept = keep_own_program();
     call.console.note(kept ? "program " + kept->string() : "the program is not kept: it was built from changes that were not committed");
   }
-  if (on_github()) call.console.text(ci_annotations(ci, config.config.file.string()));
-  return verdict.code;
+  return job.finish(started);
 }
 
 }  // namespace

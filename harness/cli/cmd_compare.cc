@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "harness/cli/command.h"
 #include "harness/cli/config_flags.h"
@@ -37,27 +38,34 @@ void declare(CLI::App& app) {
 
 bool is_config(const std::string& file) { return file.ends_with(".yaml") || file.ends_with(".yml"); }
 
-/// Shows and keeps a comparison.
-ExitCode finish(Call& call, const Json& document, ExitCode code, const fs::path& out) {
-  write_json(out, document);
-  call.console.note("comparison " + out.string());
+/// Shows a comparison, and keeps it where it has a file.
+ExitCode finish(Call& call, const Json& document, ExitCode code, const std::optional<fs::path>& out) {
+  if (out) {
+    write_json(*out, document);
+    call.console.note("comparison " + out->string());
+  }
   call.console.document(document);
   call.console.text(render_comparison(document, Console::colour_on_stdout(), Console::width()));
   if (on_github()) call.console.text(github_annotations(document, call.arguments.texts("FILE").front()));
   return code;
 }
 
-fs::path out_of(const Call& call, const std::string& otherwise) {
+/// inputs  of the comparison, which it must not replace
+fs::path out_of(const Call& call, const std::string& otherwise, const std::vector<fs::path>& inputs) {
   const auto out = call.arguments.text("--out");
   if (out == "") throw ArgumentError("--out", "is empty; give a file or leave the flag out");
   const fs::path file = out ? fs::path(*out) : fs::path(kRunFolder) / (otherwise + ".json");
+  for (const fs::path& input : inputs) {
+    if (std::error_code error; fs::equivalent(file, input, error))
+      throw ArgumentError("--out", input.string() + " is compared, and would be replaced; give another file");
+  }
   prepare_output_file(file);
   return file;
 }
 
 ExitCode with_program(Call& call, const BaseProgram& base, const LoadedConfig& config) {
   const ComparisonJob job = comparison_job(call, base, config);
-  const fs::path out = out_of(call, job.name);
+  const fs::path out = out_of(call, job.name, {config.config.file, job.base.program, job.candidate, job.noise});
   const TimedComparison done = compare_programs_now(job, call.console);
   if (done.interrupted) return ExitCode::interrupted;
   return finish(call, done.document, done.code, out);
@@ -65,7 +73,7 @@ ExitCode with_program(Call& call, const BaseProgram& base, const LoadedConfig& c
 
 ExitCode with_baseline(Call& call, const std::string& name, const LoadedConfig& config) {
   const track::FoundBaseline baseline = track::find_baseline(name);
-  const fs::path out = out_of(call, free_comparison_name(config));
+  const fs::path out = out_of(call, free_comparison_name(config), {config.config.file, baseline.file});
   RunJournal journal = begin_run({}, config, call.arguments.texts("--set"), call.words, std::nullopt);
   const RecordedRun run = run_and_record(config, journal, std::nullopt, call);
   if (run.not_written) throw RecordError(*run.not_written);
@@ -87,10 +95,9 @@ ExitCode two_documents(Call& call, const std::vector<std::string>& files) {
   const Json base = track::read_baseline(files[0]), candidate = track::read_baseline(files[1]);
   Json document = compare_documents(party(files[0], base), base, party(files[1], candidate), candidate, {});
   const ExitCode code = compare::conclude(document);
-  if (call.arguments.given("--out")) return finish(call, document, code, out_of(call, ""));
-  call.console.document(document);
-  call.console.text(render_comparison(document, Console::colour_on_stdout(), Console::width()));
-  return code;
+  std::optional<fs::path> out;
+  if (call.arguments.given("--out")) out = out_of(call, "", {files[0], files[1]});
+  return finish(call, document, code, out);
 }
 
 /// Sessions with something planted, until the plan is done or somebody ends it.

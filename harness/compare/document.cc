@@ -53,6 +53,13 @@ void find_in_cases(const Json& cases, std::vector<Finding>& found) {
 
 void find_in_times(const Json& timing, std::vector<Finding>& found) {
   if (timing.is_null() || timing.at("kind") != "paired") return;
+  for (const Json& one : timing.value("untimed", Json::array())) {
+    const std::string side = one.at("side").is_null() ? "" : one.at("side").get<std::string>();
+    const std::string text = fmt::format("{}: was not timed: {}", one.at("case").get<std::string>(), one.at("reason").get<std::string>());
+    if (side == "candidate") found.push_back({"error", ExitCode::failed, text});
+    if (side == "base") found.push_back({"incomparable", ExitCode::no_baseline, text});
+    if (side.empty()) found.push_back({"inconclusive", ExitCode::inconclusive, text});
+  }
   bool any = false;
   for (const Json& metric : timing.at("metrics")) {
     const std::string said = metric.at("verdict"), reason = metric.at("reason");
@@ -122,9 +129,10 @@ Json cases_json(const ExactComparison& exact, const std::vector<std::string>& ba
     }
     for (const ExactChange& each : exact.changed) {
       if (each.case_id != id) continue;
+      const bool works_now = each.field == "status" && each.candidate == "ok";
       one["verdict"] = "CHANGED";
       one["changes"].push_back({{"field", each.field}, {"place", each.place}, {"base", each.base},
-                                {"candidate", each.candidate}, {"accepted", accepted.takes(each.field)}});
+                                {"candidate", each.candidate}, {"accepted", works_now || accepted.takes(each.field)}});
     }
     cases.push_back(std::move(one));
   }
@@ -176,10 +184,9 @@ std::vector<Finding> findings_of_floors(const Json& floors) {
   return found;
 }
 
-std::vector<Finding> findings_without_times(const Json& document) {
+std::vector<Finding> findings_of_cases(const Json& document) {
   std::vector<Finding> found;
   find_in_cases(document.at("cases"), found);
-  for (Finding& finding : findings_of_floors(document.at("floors"))) found.push_back(std::move(finding));
   return found;
 }
 
@@ -190,8 +197,9 @@ std::vector<Finding> findings_of_times(const Json& document) {
 }
 
 std::vector<Finding> findings_of(const Json& document) {
-  std::vector<Finding> found = findings_without_times(document);
+  std::vector<Finding> found = findings_of_cases(document);
   for (Finding& finding : findings_of_times(document)) found.push_back(std::move(finding));
+  for (Finding& finding : findings_of_floors(document.at("floors"))) found.push_back(std::move(finding));
   return found;
 }
 

@@ -12,12 +12,13 @@
 //     reason   of INCOMPARABLE, a sentence without its stop; else null
 //     accepted (a MISSING one: by ci.accept; else false)
 //     changes[]  field ("engine.tokens", "naive.kv_cache_bytes", "agreement", "status"), place ("row 0, token 17"; ""),
-//              base, candidate (values, null: none), accepted (named by ci.accept)
+//              base, candidate (values, null: none), accepted (named by ci.accept, or a case that failed works now)
 //   timing     null: none was asked for
 //     kind     "paired": fresh processes in turns, which may gate; "advisory": times of two runs, which never do
 //     verdict  REGRESSED, IMPROVED (nothing worse), EQUIVALENT, INCONCLUSIVE, INCOMPARABLE; of "advisory" only the last, or null
 //     reason   of INCOMPARABLE and INCONCLUSIVE; else null
 //     session  of "paired": blocks, rounds, epoch_ns, seconds, tests (gated), cases_joined, note (""), journal (path)
+//     untimed[]  of "paired": case, side ("base", "candidate": whose measurement is of no use; null: their tokens differ), reason
 //     metrics[]  case, metric ("engine_decode cpu"), gated, verdict (of "advisory" null), ratio (candidate / base: above 1
 //              is slower), low, high (null: too few blocks), base_ns, candidate_ns (of one unit; medians), blocks; of
 //              "paired" also: margin (δ, a share), noise_floor (null), recorded (A/A sessions behind it), minimum_detectable,
@@ -82,10 +83,11 @@ struct Finding {
 
 /// Of exact metrics: disagree, 5 (other tokens, another agreement); error, 6 (a case fails that did not); regressed, 1 (another
 /// count); missing, 1; incomparable, 4 (a case that cannot be compared, none in common). Of times that may gate: regressed, 1;
-/// inconclusive, 3; incomparable, 4. Of floors: regressed, 1. Accepted changes and advisory times are none.
+/// inconclusive, 3; incomparable, 4; of a case that was not timed error, 6 (the candidate's fault), incomparable, 4 (the base's)
+/// or inconclusive, 3 (other tokens). Of floors: regressed, 1. Accepted changes and advisory times are none.
 std::vector<Finding> findings_of(const Json& document);
-/// Those of its exact metrics and floors alone, and of its times alone.
-std::vector<Finding> findings_without_times(const Json& document);
+/// Those of its exact metrics alone, and of its times alone.
+std::vector<Finding> findings_of_cases(const Json& document);
 std::vector<Finding> findings_of_times(const Json& document);
 /// Of a list as the document's `floors`.
 std::vector<Finding> findings_of_floors(const Json& floors);

@@ -43,10 +43,15 @@ std::string doubt_of(const Session& session, const std::string& metric) {
   return controlled ? "" : "the session has no control (the base against its own copy) of this metric";
 }
 
-std::string why_open(const Effect& effect) {
+std::string why_open(const Effect& effect, const Margin& margin) {
   const auto percent = [](double log_ratio) { return fmt::format("{:+.1f} %", 100 * std::expm1(log_ratio)); };
   if (!effect.low) return fmt::format("{} blocks make no interval at 95 %: 6 are the least", effect.blocks);
-  return fmt::format("between {} and {} it may be either", percent(*effect.low), percent(*effect.high));
+  const std::string between = fmt::format("between {} and {}", percent(*effect.low), percent(*effect.high));
+  const bool within = -margin.log() < *effect.low && *effect.high < margin.log();
+  if (!within) return between + " it may be either";
+  return fmt::format("{}, surely not equal, and identical programs have differed by so much here that the margin is {:.1f} %: "
+                     "measure on a quieter machine",
+                     between, 100 * margin.share);
 }
 
 Judged judged_alone(const Session& session, const Measured& measured) {
@@ -119,7 +124,7 @@ std::vector<Judged> judge_session(const Session& session) {
   for (const Measured& each : session.compared) {
     Judged& one = judged.emplace_back(judged_alone(session, each));
     if (one.verdict != Verdict::inconclusive) continue;
-    one.reason = why_open(one.effect);
+    one.reason = why_open(one.effect, one.margin);
     one.blocks_to_settle = blocks_to_settle(one.effect, one.margin.share);
   }
   correct(judged);
@@ -154,37 +159,36 @@ std::vector<Judged> confirm(std::vector<Judged> first, std::span<const Judged> s
 }
 
 Verdict gate(std::span<const Judged> judged) {
-  bool any = false, open = false;
+  bool any = false, open = false, faster = false;
   for (const Judged& each : judged) {
     if (!each.gated) continue;
     any = true;
     if (fired(each) && each.confirmed) return Verdict::regressed;
     open = open || each.verdict == Verdict::inconclusive || fired(each);
+    faster = faster || each.verdict == Verdict::improved;
   }
   if (!any) return Verdict::incomparable;
-  return open ? Verdict::inconclusive : Verdict::equivalent;
+  if (open) return Verdict::inconclusive;
+  return faster ? Verdict::improved : Verdict::equivalent;
 }
 
-Family plan_family(int64_t metrics, int64_t cases, int64_t blocks, int64_t most_blocks) {
-  if (std::min({metrics, cases, blocks, most_blocks}) < 1) {
-    throw std::invalid_argument(
-        fmt::format("plan_family: expected numbers of 1 and more, got {} metrics, {} cases, {} blocks of {} at most",
-                    metrics, cases, blocks, most_blocks));
+Family plan_family(int64_t tests, int64_t metrics, int64_t blocks, int64_t most_blocks) {
+  if (metrics < 0 || tests < metrics || (metrics == 0 && tests > 0) || std::min(blocks, most_blocks) < 1) {
+    throw std::invalid_argument(fmt::format("plan_family: {} tests of {} metrics, {} blocks of {} at most", tests, metrics,
+                                            blocks, most_blocks));
   }
-  const int64_t all = metrics * cases, least = least_blocks(all);
-  if (least <= blocks) return {all, blocks, false, ""};
-  const std::string why =
-      fmt::format("{} gated tests ({} metrics, {} cases) need {} blocks to tell one slow-down from chance", all,
-                  metrics, cases, least);
-  if (least <= most_blocks) return {all, least, false, fmt::format("{}: {} in place of {}", why, least, blocks)};
+  const int64_t least = tests == 0 ? 1 : least_blocks(tests);
+  if (least <= blocks) return {tests, blocks, false, ""};
+  const std::string why = fmt::format("{} gated tests need {} blocks to tell one slow-down from chance", tests, least);
+  if (least <= most_blocks) return {tests, least, false, fmt::format("{}: {} in place of {}", why, least, blocks)};
   const int64_t joined = std::max(blocks, least_blocks(metrics));
   if (joined <= most_blocks) {
-    return {metrics, joined, cases > 1,
+    return {metrics, joined, tests > metrics,
             fmt::format("{}, and {} are allowed: the cases of a metric are judged together, by their geometric mean, "
                         "over {} blocks",
                         why, most_blocks, joined)};
   }
-  return {metrics, most_blocks, cases > 1,
+  return {metrics, most_blocks, tests > metrics,
           fmt::format("{}, and {} are allowed, too few even with all cases of a metric together ({}): no gated verdict "
                       "can be REGRESSED",
                       why, most_blocks, joined)};
@@ -204,7 +208,7 @@ std::vector<Measured> join_cases(std::span<const Measured> measured) {
     of_metric.push_back(each.effects);
   }
   for (const std::string& metric : metrics)
-    result.push_back({"all cases", metric, joined_effects(effects[metric]), true});
+    result.push_back({kAllCases, metric, joined_effects(effects[metric]), true});
   return result;
 }
 

@@ -65,7 +65,7 @@ std::vector<Judged> to_confirm(std::span<const Judged> first);
 std::vector<Judged> confirm(std::vector<Judged> first, std::span<const Judged> second);
 
 /// What gates make of it: REGRESSED (one that is gated and confirmed), else INCONCLUSIVE (one that is gated, or a
-/// REGRESSED not confirmed), else EQUIVALENT; INCOMPARABLE where nothing is gated.
+/// REGRESSED not confirmed), else IMPROVED (one that is gated), else EQUIVALENT; INCOMPARABLE where nothing is gated.
 Verdict gate(std::span<const Judged> judged);
 
 /// How many tests and blocks a session needs so that one slow-down among them can be told.
@@ -75,10 +75,16 @@ struct Family {
   std::string note;           // what was changed and why, for the report; empty: nothing
 };
 
-/// As asked if 2^−blocks carries α / 2 over metrics · cases; else more blocks; where that takes more than most_blocks,
-/// cases are joined. With most_blocks blocks where not even that is enough, which the note says.
-/// throws std::invalid_argument: one of the numbers < 1
-Family plan_family(int64_t metrics, int64_t cases, int64_t blocks, int64_t most_blocks);
+/// As asked if 2^−blocks carries α / 2 over the tests; else more blocks; where that takes more than most_blocks, cases are
+/// joined. With most_blocks blocks where not even that is enough, which the note says.
+///
+/// tests    gated ones: metrics of cases; none: as asked
+/// metrics  among them, that stay where cases are joined
+/// throws   std::invalid_argument: a negative number, fewer tests than metrics, no blocks
+Family plan_family(int64_t tests, int64_t metrics, int64_t blocks, int64_t most_blocks);
+
+/// The case_id of what was joined.
+inline constexpr const char* kAllCases = "all cases";
 
 /// The cases of each gated metric as one, case_id "all cases"; those that are not gated stay as they are.
 /// throws std::invalid_argument: cases of one metric with different numbers of blocks

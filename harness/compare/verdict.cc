@@ -64,6 +64,8 @@ Verdict judge(const Effect& effect, const Margin& margin) {
   const double limit = margin.log();
   if (*effect.low > 0 && effect.log_ratio > limit) return Verdict::regressed;
   if (*effect.high < 0 && effect.log_ratio < -limit) return Verdict::improved;
+  const bool sure_of_a_difference = *effect.low > 0 || *effect.high < 0;
+  if (sure_of_a_difference && margin.share > kWideMargin) return Verdict::inconclusive;
   if (*effect.low > -limit && *effect.high < limit) return Verdict::equivalent;
   return Verdict::inconclusive;
 }

@@ -30,6 +30,9 @@ struct AaEffect {
   double log_ratio = 0;             // m
 };
 
+/// Margins above this hide what users would call a regression.
+inline constexpr double kWideMargin = 0.05;
+
 /// How large an effect must be to matter on this machine.
 struct Margin {
   double share = 0.02;                // δ: 0.02 is 2 %
@@ -49,7 +52,8 @@ Margin margin_of(std::span<const AaEffect> recorded, std::string_view fingerprin
 
 /// REGRESSED     interval above 0 and m > ln(1 + δ)
 /// IMPROVED      interval below 0 and m < −ln(1 + δ)
-/// EQUIVALENT    interval inside ±ln(1 + δ)
+/// EQUIVALENT    interval inside ±ln(1 + δ); but where δ is above 5 %, only if the interval holds 0: a machine on which identical
+///               code differs so much cannot call equal what surely is not
 /// INCONCLUSIVE  else, and wherever there are too few blocks for an interval; blocks_to_settle says what would help
 ///
 /// What it promises of one test of one session, with the blocks' median M where effect_of is right about it:

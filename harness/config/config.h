@@ -81,7 +81,7 @@ struct CompareSpec {
 struct CiSpec {
   std::vector<std::string> fail_on = {"disagree", "regressed", "missing", "error"};
   std::vector<std::string> accept;      // exact metrics whose change is meant: "kv_cache_bytes"
-  std::optional<std::string> baseline;  // a name, or a path as --baseline takes it
+  std::optional<std::string> baseline;  // a name, or a path: relative ones begin at the file's folder
   std::map<std::string, double> floors;  // "speedup_e2e" → 2.5
 };
 

@@ -75,7 +75,11 @@ void read_gate(Config& config, const Json& given) {
   take(compare, "time", config.compare.time);
   take(ci, "fail_on", config.ci.fail_on);
   take(ci, "accept", config.ci.accept);
-  if (ci.contains("baseline")) config.ci.baseline = ci["baseline"].get<std::string>();
+  if (ci.contains("baseline")) {
+    const std::string name = ci["baseline"];
+    const bool is_path = name.find('/') != std::string::npos || name.ends_with(".json");
+    config.ci.baseline = is_path ? (config.file.parent_path() / name).lexically_normal().string() : name;
+  }
   take(ci, "floors", config.ci.floors);
 }
 

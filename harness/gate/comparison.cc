@@ -178,6 +178,37 @@ std::string sentence_of(const TimingOutcome& outcome) {
   return gated ? "" : "nothing of it gates: only CPU time of one thread does; set run.threads: 1";
 }
 
+/// Of gated times that this machine cannot tell a slow-down of a few per cent of.
+std::vector<std::string> margin_warnings(const TimingOutcome& outcome) {
+  std::map<std::string, double> wide;
+  for (const TimedVerdict& each : outcome.verdicts) {
+    if (each.judged.gated && each.judged.margin.share > compare::kWideMargin) wide[each.judged.metric] = each.judged.margin.share;
+  }
+  std::vector<std::string> warnings;
+  for (const auto& [metric, share] : wide) {
+    warnings.push_back(fmt::format("{}: identical programs have differed by so much on this machine that only changes above {:.1f} % "
+                                   "count; use a quieter one, or remove the noise file if it has become quieter",
+                                   metric, 100 * share));
+  }
+  return warnings;
+}
+
+Json untimed_json(const PairedSession& session) {
+  Json list = Json::array();
+  for (const PairedFacts& each : session.cases) {
+    if (each.untimed.empty()) continue;
+    const auto at_fault = [&](Side side) {
+      const auto found = each.sides.find(side);
+      return found != each.sides.end() && !found->second.invalid.empty();
+    };
+    Json side;
+    if (at_fault(Side::base) || at_fault(Side::control)) side = word_of(Side::base);
+    if (at_fault(Side::candidate)) side = word_of(Side::candidate);
+    list.push_back({{"case", each.sides.at(Side::base).id}, {"side", side}, {"reason", each.untimed}});
+  }
+  return list;
+}
+
 Json paired_times(const TimingOutcome& outcome, const CompareSpec& spec, double seconds, const std::filesystem::path& journal) {
   const compare::Verdict verdict = outcome.verdict();
   const std::string reason = sentence_of(outcome);
@@ -193,6 +224,7 @@ Json paired_times(const TimingOutcome& outcome, const CompareSpec& spec, double 
                    {"cases_joined", outcome.family.cases_joined},
                    {"note", outcome.family.note},
                    {"journal", journal.string()}}},
+                 {"untimed", untimed_json(outcome.first)},
                  {"metrics", Json::array()},
                  {"controls", Json::array()}};
   for (const TimedVerdict& each : outcome.verdicts) {
@@ -239,14 +271,14 @@ Json compare_programs(const Party& base_party, const Party& candidate_party, con
     if (!each.untimed.empty())
       document["warnings"].push_back(each.sides.at(Side::base).id + " was not timed: " + each.untimed);
   }
+  for (const std::string& warning : margin_warnings(outcome)) document["warnings"].push_back(warning);
   compare::Accepted accepted(accept);
   document["cases"] = compare::cases_json(compare::compare_exact(before, now), ids_of(before), ids_of(now), shapes, accepted);
   document["timing"] = paired_times(outcome, config.config.compare, seconds, journal);
   document["accept"] = accepted.json();
-  for (const auto& [who, hello] : {std::pair{"base", &outcome.first.base}, std::pair{"candidate", &outcome.first.candidate}}) {
-    if (hello->build_type != "Release" && hello->build_type != "RelWithDebInfo")
-      document["warnings"].push_back(fmt::format("the {} is a {} build: its times say nothing of a release's", who, hello->build_type));
-  }
+  // Both are: measure_paired refuses two that were compiled differently.
+  if (const std::string& built = outcome.first.base.build_type; built != "Release" && built != "RelWithDebInfo")
+    document["warnings"].push_back(fmt::format("both are {} builds: their times say nothing of a release's", built));
   return document;
 }
 
@@ -269,6 +301,24 @@ Json floors_json(const Json& record, const std::map<std::string, double>& floors
                        {"high", ratio.at("high").json()},
                        {"verdict", below ? "REGRESSED" : "EQUIVALENT"}});
     }
+  }
+  return found;
+}
+
+std::vector<compare::Finding> unchecked_floors(const Json& record, const std::map<std::string, double>& floors) {
+  std::vector<compare::Finding> found;
+  if (floors.empty()) return found;
+  for (const View& one : View(record).at("cases").items()) {
+    if (one.at("status").text() != "ok") continue;  // a finding of its own
+    if (const auto withheld = one.at("speedup").at("withheld").text_or_null())
+      found.push_back({"incomparable", ExitCode::no_baseline,
+                       fmt::format("{}: its floors cannot be held: the speed-up is withheld: {}", one.at("id").text(), *withheld)});
+  }
+  const Json held = floors_json(record, floors);
+  for (const auto& [name, floor] : floors) {
+    const bool any = std::any_of(held.begin(), held.end(), [&, &name = name](const Json& one) { return one.at("metric") == name; });
+    if (!any)
+      found.push_back({"incomparable", ExitCode::no_baseline, fmt::format("ci.floors: no case has a {} to hold against {:.2f}", name, floor)});
   }
   return found;
 }

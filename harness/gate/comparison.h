@@ -34,4 +34,8 @@ Json compare_programs(const Party& base_party, const Party& candidate_party, con
 /// throws RecordError: a damaged record
 Json floors_json(const Json& record, const std::map<std::string, double>& floors);
 
+/// Floors that cannot be held: a speed-up is withheld, or no case has one. All incomparable.
+/// throws RecordError: a damaged record
+std::vector<compare::Finding> unchecked_floors(const Json& record, const std::map<std::string, double>& floors);
+
 }  // namespace kvproof

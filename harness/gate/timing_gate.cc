@@ -58,6 +58,19 @@ PairedSpec paired_spec(const TimingSpec& spec, int64_t blocks) {
   return paired;
 }
 
+/// What will gate, as far as the config says; the facts may take some of it away.
+compare::Family family_of(const TimingSpec& spec) {
+  int64_t tests = 0, metrics = 0;
+  for (const std::string& word : spec.compare.time) {
+    const auto gated = std::count_if(spec.cases.begin(), spec.cases.end(), [&](const Case& cell) {
+      return has(cell, timed_of(word)) && cell.run.threads.value_or(1) == 1;
+    });
+    tests += gated;
+    metrics += gated > 0;
+  }
+  return compare::plan_family(tests, metrics, spec.compare.blocks, kMostBlocksOver * spec.compare.blocks);
+}
+
 const CaseFacts* facts_of(const PairedSession& session, std::size_t index) {
   const PairedFacts& facts = session.cases[index];
   if (!facts.untimed.empty() || facts.sides.empty()) return nullptr;
@@ -120,7 +133,7 @@ std::optional<UnitTimes> unit_times(const PairedSession& session, const std::str
 /// What a second session must measure again.
 TimingSpec narrowed(const TimingSpec& spec, const std::vector<Judged>& fired) {
   TimingSpec again = spec;
-  const bool joined = std::any_of(fired.begin(), fired.end(), [](const Judged& one) { return one.case_id == "all cases"; });
+  const bool joined = std::any_of(fired.begin(), fired.end(), [](const Judged& one) { return one.case_id == compare::kAllCases; });
   std::erase_if(again.compare.time, [&](const std::string& word) {
     return std::none_of(fired.begin(), fired.end(),
                         [&](const Judged& one) { return one.metric == metric_name(timed_of(word), ClockKind::cpu); });
@@ -178,9 +191,7 @@ compare::Verdict TimingOutcome::verdict() const {
 
 TimingOutcome run_timing_gate(const TimingSpec& spec, Journal* journal, const PairedListener& listener) {
   TimingOutcome outcome;
-  const auto metrics = static_cast<int64_t>(spec.compare.time.size());
-  const int64_t blocks = spec.compare.blocks;
-  outcome.family = compare::plan_family(metrics, std::ssize(spec.cases), blocks, kMostBlocksOver * blocks);
+  outcome.family = family_of(spec);
   outcome.first = measure_paired(paired_spec(spec, outcome.family.blocks), journal, listener);
   outcome.interrupted = outcome.first.interrupted;
   if (outcome.interrupted) return outcome;

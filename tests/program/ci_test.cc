@@ -83,9 +83,9 @@ TEST_CASE("a job in which nothing changed passes and leaves all its artifacts", 
 TEST_CASE("of a job, stdout can be the one document, and the folder another one, made anew each time",
           "[program][ci]") {
   const Job job;
-  fs::create_directories(job / "kept");
+  CHECK(job.held({"--artifacts", "kept"}).code == 0);
   for (const char* earlier : {"kept/comparison-base.json", "kept/junit-base.xml"})
-    write_file_of(job / earlier, "of another job");
+    write_file_of(job / earlier, "of the job before");
   const auto run = job.held({"--artifacts", "kept", "--format", "json"});
   CHECK(run.code == 0);
   CHECK(run.json()["schema"]["name"] == "kvproof-ci");
@@ -94,6 +94,21 @@ TEST_CASE("of a job, stdout can be the one document, and the folder another one,
   CHECK_FALSE(fs::exists(job / "kept/comparison-base.json"));
   CHECK_FALSE(fs::exists(job / "kept/junit-base.xml"));
   CHECK(job.held({"--artifacts", "kept"}).code == 0);  // and once more
+}
+
+TEST_CASE("files that no job wrote are not replaced by one, nor is the baseline", "[program][ci]") {
+  const Job job;
+  fs::create_directories(job / "notes");
+  write_file_of(job / "notes/summary.md", "my own");
+  const auto refused = job.held({"--artifacts", "notes"});
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("--artifacts: notes/summary.md is there, and no kvproof ci wrote it"));
+  CHECK(read_file(job / "notes/summary.md") == "my own");
+  CHECK(job.held({"--artifacts", "kept"}).code == 0);
+  const auto itself = job.ci({"--artifacts", "kept", "--baseline", "kept/record.json"});
+  CHECK(itself.code == 2);
+  CHECK_THAT(itself.err, Contains("kept/record.json is the baseline, and a file that this job writes"));
+  CHECK(fs::exists(job / "kept/record.json"));
 }
 
 TEST_CASE("on GitHub the summary is added to the step's, and findings are annotations", "[program][ci]") {

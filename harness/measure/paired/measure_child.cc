@@ -148,6 +148,9 @@ void require_comparable(const MeasureChild& base, const MeasureChild& candidate)
             "default changed between the two programs; write the settings in question into the config, or take a "
             "newer base",
             a.config_hash, b.config_hash));
+  if (a.build_type != b.build_type)
+    throw IncomparableError(base.command(), fmt::format("the base is a {} build, the candidate a {} one: compile both alike",
+                                                        a.build_type, b.build_type));
   if (a.cases != b.cases)
     throw IncomparableError(base.command(),
                             fmt::format("the base makes other cases of the config than the candidate, {} "

@@ -68,7 +68,7 @@ class MeasureChild {
 };
 
 /// Whether times of the two mean anything together.
-/// throws IncomparableError: they read another config (place: the base's command)
+/// throws IncomparableError: they read another config, or were compiled otherwise (place: the base's command)
 void require_comparable(const MeasureChild& base, const MeasureChild& candidate);
 
 }  // namespace kvproof

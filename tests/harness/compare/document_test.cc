@@ -129,8 +129,8 @@ TEST_CASE("gated times are findings, and times that gate nothing are none", "[co
 TEST_CASE("exact findings and those of times can be had alone, and are all of them together", "[compare][document]") {
   Json one = timed("REGRESSED", {metric("REGRESSED")});
   one["cases"][0] = one_case("a", "CHANGED", {change("engine.tokens", 1, 2, "row 0, token 0")});
-  REQUIRE(findings_without_times(one).size() == 1);
-  CHECK(findings_without_times(one)[0].kind == "disagree");
+  REQUIRE(findings_of_cases(one).size() == 1);
+  CHECK(findings_of_cases(one)[0].kind == "disagree");
   REQUIRE(findings_of_times(one).size() == 1);
   CHECK(findings_of_times(one)[0].kind == "regressed");
   CHECK(findings_of(one).size() == 2);
@@ -242,4 +242,24 @@ TEST_CASE("what can be found at all is told for the tests that are held against 
   CHECK(metric_json(judged, {}, {}, {}, 2)["alarm_from"].is_null());  // 2^-6 does not carry 0.025 / 2
   judged.gated = false;
   CHECK(metric_json(judged, {}, {}, {}, 2)["alarm_from"].is_number());
+}
+
+TEST_CASE("a case that was not timed is a finding, whoever is to blame", "[compare][document]") {
+  Json one = timed("EQUIVALENT", Json::array({metric("EQUIVALENT")}));
+  const auto untimed = [](const char* id, Json side, const char* reason) {
+    return Json{{"case", id}, {"side", std::move(side)}, {"reason", reason}};
+  };
+  one["timing"]["untimed"] = {untimed("b", "candidate", "it is slow to settle"), untimed("c", "base", "its cache is full"),
+                              untimed("d", nullptr, "tokens differ")};
+  CHECK(said(one) == Texts{"error 6: b: was not timed: it is slow to settle", "incomparable 4: c: was not timed: its cache is full",
+                           "inconclusive 3: d: was not timed: tokens differ"});
+  CHECK(conclude(one) == ExitCode::failed);
+}
+
+TEST_CASE("a case that failed and works now is told and fails nothing", "[compare][document]") {
+  ExactComparison exact;
+  exact.changed = {{"a", "status", "", "failed (capacity)", "ok"}, {"b", "status", "", "ok", "failed (capacity)"}};
+  Accepted accepted({});
+  Json one = document(cases_json(exact, {"a", "b"}, {"a", "b"}, {}, accepted));
+  CHECK(said(one) == Texts{"error 6: b: CHANGED: status: ok in the base, failed (capacity) in the candidate"});
 }

@@ -222,8 +222,8 @@ TEST_CASE("times of which none gates are INCOMPARABLE, with what to set", "[gate
 
 TEST_CASE("a build that is none of a release is a warning", "[gate][comparison]") {
   FakeGate gate;
-  gate.programs.at(Side::base).hello.build_type = gate.programs.at(Side::control).hello.build_type = "Debug";
-  CHECK(programs(gate)["warnings"] == Json({"the base is a Debug build: its times say nothing of a release's"}));
+  for (auto& [side, program] : gate.programs) program.hello.build_type = "Debug";
+  CHECK(programs(gate)["warnings"] == Json({"both are Debug builds: their times say nothing of a release's"}));
 }
 
 TEST_CASE("a floor is missed where the whole interval lies below it", "[gate][comparison]") {
@@ -255,4 +255,21 @@ TEST_CASE("a ratio without an interval is held against its floor itself, and whe
   // demo/creation: 6.5298 of three repetitions; demo/italy, of one token and failed ones have no ratio
   CHECK(said ==
         Texts{"demo/france EQUIVALENT", "demo/tool REGRESSED", "demo/creation/sampler.temperature=0.8 REGRESSED"});
+}
+
+TEST_CASE("a floor that cannot be held is a finding, not a pass", "[gate][comparison]") {
+  Json record = fit_record();
+  CHECK(unchecked_floors(record, {{"speedup_e2e", 1.0}}).empty());
+  record["cases"][0]["speedup"] = {{"withheld", "naive and engine generated different numbers of tokens"}};
+  const auto withheld = unchecked_floors(record, {{"speedup_e2e", 1.0}});
+  REQUIRE_FALSE(withheld.empty());
+  CHECK(withheld[0].kind == "incomparable");
+  CHECK(withheld[0].code == ExitCode::no_baseline);
+  CHECK(withheld[0].text == "demo/france: its floors cannot be held: the speed-up is withheld: naive and engine generated different numbers of tokens");
+  Json none = fit_record();
+  for (Json& one : none["cases"]) one["speedup"]["decode"] = nullptr;
+  const auto missing = unchecked_floors(none, {{"speedup_decode", 5.0}});
+  REQUIRE(missing.size() == 1);
+  CHECK(missing[0].text == "ci.floors: no case has a speedup_decode to hold against 5.00");
+  CHECK(unchecked_floors(none, {}).empty());
 }
