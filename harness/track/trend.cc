@@ -69,6 +69,41 @@ std::vector<Series> series_of(const History& history, const std::string& case_id
   return all;
 }
 
+// The newest record of the series' config on its machine. A config that was edited since still is that config where the
+// records have a case in common.
+const HistoryLine& newest_record(const History& history, const Series& series) {
+  const HistoryLine& last = series.newest();
+  std::set<std::string> cases;  // of the series' own newest record
+  for (const HistoryLine& line : history.lines) {
+    if (line.record == last.record) cases.insert(line.case_id);
+  }
+  for (auto line = history.lines.rbegin(); line != history.lines.rend(); ++line) {
+    if (line->fingerprint == series.fingerprint && (line->config == last.config || cases.contains(line->case_id)))
+      return *line;
+  }
+  return last;
+}
+
+// Why the series' points say nothing of now; null where the newest record has a point of it, or of its case in another
+// series. Records of one config and commit count as one: shards are added one by one.
+Json outdated(const History& history, const Series& series) {
+  const HistoryLine& newest = newest_record(history, series);
+  const HistoryLine* now = nullptr;
+  for (const HistoryLine& line : history.lines) {
+    if (line.case_id == series.case_id && line.fingerprint == newest.fingerprint &&
+        std::tie(line.config, line.commit, line.dirty) == std::tie(newest.config, newest.commit, newest.dirty))
+      now = &line;
+  }
+  const auto told = [](const char* what, const HistoryLine& line) -> Json {
+    return fmt::format("{} the newest record of this machine, of {}: what is here says nothing of now", what,
+                       line.started);
+  };
+  if (!now) return told("the case is not in", newest);
+  if (now->status != "ok") return told("the case failed in", *now);
+  if (now->validity != "VALID") return told(("the case is " + now->validity + " in").c_str(), *now);
+  return time_of(*now, series.metric).is_null() ? told("the case has no such time in", *now) : Json();
+}
+
 Json points_json(const Series& series) {
   Json points = Json::array();
   for (const Point& point : series.points) {
@@ -220,11 +255,14 @@ Standing beside_release(const Json& release, const std::string& tag) {
           fmt::format("{} of {} points since release {}", release["latest"].size(), compare::kLeastPoints, tag)};
 }
 
-Json series_json(const Series& series, bool current, const std::optional<Pinned>& pinned) {
+// old  why its points say nothing of now, or null
+Json series_json(const Series& series, bool current, const Json& old, const std::optional<Pinned>& pinned) {
   const auto steps = compare::change_points(series.values());
   const HistoryLine& newest = series.newest();
   const Json release = pinned ? release_json(series, *pinned, steps.empty() ? 0 : steps.back().at) : Json();
-  const Standing standing = pinned ? beside_release(release, pinned->tag) : beside_stretch(series, steps);
+  const Standing standing = !old.is_null() ? Standing{"TOO FEW", nullptr, old}
+                            : pinned       ? beside_release(release, pinned->tag)
+                                           : beside_stretch(series, steps);
   return {{"case", series.case_id},
           {"shape", newest.shape},
           {"metric", series.metric},
@@ -287,7 +325,7 @@ Json trend_of(const History& history, const TrendRequest& request) {
     for (const std::string& metric : request.metrics) {
       bool current = true;
       for (const Series& series : series_of(history, id, metric)) {
-        all.push_back(series_json(series, current, pinned));
+        all.push_back(series_json(series, current, current ? outdated(history, series) : Json(), pinned));
         current = false;
       }
     }

@@ -9,7 +9,8 @@
 //     case, shape, metric ("engine.tpot_ns"), workload, fingerprint, cpu_model, build
 //     current  false: the case has newer points of another machine, workload or build
 //     verdict  SLOWER, FASTER or LEVEL: the newest stretch beside the stretch before it, or, with `against`, the newest points
-//              beside the release's; TOO FEW: nothing can be said, with reason (else null)
+//              beside the release's; TOO FEW: nothing can be said, with reason (else null): too few points, or
+//              of a current series the newest record of its config on its machine has the case not, failed or INVALID
 //     ratio    of that verdict, newest over then; null: TOO FEW, or no step
 //     points[] the oldest first: started, commit, dirty, version, release (null), ns, low, high (null)
 //     stretches[]  between steps: from, to (indices of points, both inside), ns (geometric mean)

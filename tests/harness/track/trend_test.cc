@@ -146,6 +146,60 @@ TEST_CASE("only valid cases make points", "[track][trend]") {
   CHECK(all["left_out"] == Json({{"failed", 1}, {"invalid", 1}}));
 }
 
+TEST_CASE("a case that the newest record has not, or not VALID, is not level: nothing can be said of it", "[track][trend]") {
+  std::vector<Json> records = days(repeated({{9, 1.0}}));
+  Json& newest = records.back();
+  std::string reason;
+  SECTION("dropped, its config edited") {
+    newest["cases"].erase(0);
+    newest["config"]["hash"] = "00000000000000aa";
+    reason = "the case is not in the newest record";
+  }
+  SECTION("dropped, its config as it was") {
+    newest["cases"].erase(0);
+    reason = "the case is not in the newest record";
+  }
+  SECTION("failed") {
+    newest["cases"][0] = testing::sample()["cases"][5];
+    newest["cases"][0]["id"] = "demo/france";
+    reason = "the case failed in the newest record";
+  }
+  SECTION("INVALID") {
+    newest["cases"][0]["validity"]["verdict"] = "INVALID";
+    reason = "the case is INVALID in the newest record";
+  }
+  const Json all = trend(history_of(records));
+  const Json& one = all["series"][0];
+  CHECK(one["case"] == "demo/france");
+  CHECK(one["points"].size() == 8);
+  CHECK(one["verdict"] == "TOO FEW");
+  CHECK_THAT(one["reason"].get<std::string>(), Contains(reason) && Contains("2026-01-09T10:00:00Z"));
+  CHECK(all["series"][1]["verdict"] == "LEVEL");
+  CHECK(all["verdict"] == "TOO FEW");
+}
+
+TEST_CASE("newer records of another config, of another machine or of another shard outdate no case", "[track][trend]") {
+  std::vector<Json> records = days(repeated({{9, 1.0}}));
+  Json more = run_of_day(9);
+  SECTION("another config with cases of its own") {
+    more["config"]["hash"] = "00000000000000aa";
+    more["cases"].erase(0);
+    more["cases"][0]["id"] = "demo/another";
+  }
+  SECTION("another machine, which has the other case alone") {
+    more["machine"]["fingerprint"] = "0123456789abcdef";
+    more["cases"].erase(0);
+  }
+  SECTION("a shard of the same run") {
+    more["kvproof"]["commit"] = records.back()["kvproof"]["commit"];
+    more["cases"].erase(0);
+  }
+  records.push_back(more);
+  const Json one = trend(history_of(records))["series"][0];
+  CHECK(one["case"] == "demo/france");
+  CHECK(one["verdict"] == "LEVEL");
+}
+
 TEST_CASE("a slow creep shows against the release, though no step does", "[track][trend]") {
   std::vector<double> levels = repeated({{3, 1.0}});
   for (int i = 0; i < 12; ++i) levels.push_back(1 + 0.004 * i);
