@@ -82,6 +82,7 @@ ComparisonJob comparison_job(const Call& call, BaseProgram base, const LoadedCon
 TimedComparison compare_programs_now(const ComparisonJob& job, Console& console) {
   make_epoch_source(job.config);  // what cannot be timed at all is told here, as the config's fault
   const std::string started = utc_now();
+  const InterruptGuard guard(/*second_ends=*/true);  // before the copy, which would outlive a program that is killed
   const ProgramCopy copy(job.base.program);
   TimingSpec spec;
   const auto command = [&](const std::filesystem::path& program) {
@@ -100,7 +101,6 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
   MachineProbe probe;
   const int64_t begin = probe.now_ns();
   ProgressLine line;
-  const InterruptGuard guard(/*second_ends=*/true);
   const TimingOutcome outcome = run_timing_gate(spec, &journal, show_on(line));
   line.clear();
   if (outcome.interrupted) {

@@ -1,10 +1,13 @@
 #include "harness/gate/programs.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -13,6 +16,7 @@
 
 #include "harness/build_info.h"
 #include "harness/error.h"
+#include "harness/record/record.h"
 #include "harness/shell_word.h"
 
 namespace kvproof {
@@ -37,10 +41,57 @@ Output output_of(const std::string& command) {
   return output;
 }
 
-std::string git_in(const fs::path& folder) { return "git -C " + shell_quoted(folder.string()) + " "; }
+std::string git_in(const fs::path& folder) { return "LC_ALL=C git -C " + shell_quoted(folder.string()) + " "; }
 
+/// Of one commit there are as many programs as ways to build it: times of another compiler or LibTorch are no base.
 fs::path folder_of(const Commit& commit) {
-  return program_cache() / fmt::format("{}-{}", commit.hash, build_info().build_type);
+  const BuildInfo& build = build_info();
+  const std::string way = fmt::format("{}\n{}\n{}\n{}", build.build_type, build.compiler, build.compiler_flags, build.torch_version);
+  return program_cache() / fmt::format("{}-{}-{}", commit.hash, build.build_type, xxh128_of(way.data(), way.size()).substr(0, 8));
+}
+
+/// A folder that nobody else has, which ends with this object.
+class WorkFolder {
+ public:
+  /// throws RecordError, with the remedy: it cannot be made
+  WorkFolder(const fs::path& parent, const std::string& prefix, const std::string& remedy) {
+    std::error_code error;
+    fs::create_directories(parent, error);
+    std::string name = (parent / (prefix + "XXXXXX")).string();
+    if (!error && !mkdtemp(name.data())) error = std::error_code(errno, std::generic_category());
+    if (error) throw RecordError(name, "cannot be made: " + error.message() + "; " + remedy);
+    path_ = name;
+  }
+  ~WorkFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+constexpr const char* kCacheRemedy = "set XDG_CACHE_HOME to a folder with room";
+constexpr std::string_view kCopies = "kvproof-control-";
+
+/// What programs that were killed left of their copies: their names begin with the process that made them.
+void remove_stale_copies() {
+  std::error_code error;
+  fs::directory_iterator at(fs::temp_directory_path(), error);
+  for (const fs::directory_iterator end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(kCopies)) continue;
+    pid_t owner = 0;
+    const char* begin = name.data() + kCopies.size();
+    const auto [stop, bad] = std::from_chars(begin, name.data() + name.size(), owner);
+    if (bad != std::errc() || *stop != '-' || owner <= 0 || kill(owner, 0) == 0 || errno != ESRCH) continue;
+    std::error_code ignored;  // another user's
+    fs::remove_all(at->path(), ignored);
+  }
 }
 
 std::string last_lines(const fs::path& log, std::size_t most) {
@@ -56,8 +107,7 @@ std::string build_command(const Commit& commit, const fs::path& folder) {
   // What was fetched for the repository serves the clone too. The program outlives its clone, so it must find LibTorch where
   // the repository has it.
   const fs::path deps = commit.repository / ".deps", torch = deps / "torch/share/cmake/Torch";
-  std::string command = fmt::format("rm -rf {0} {1} && git clone -q --shared --no-checkout {2} {0}", source, build,
-                                    shell_quoted(commit.repository.string()));
+  std::string command = fmt::format("git clone -q --shared --no-checkout {1} {0}", source, shell_quoted(commit.repository.string()));
   command += fmt::format(" && git -C {} checkout -q --detach {}", source, commit.hash);
   command += fmt::format(" && {{ [ ! -d {0} ] || ln -s {0} {1}/.deps; }}", shell_quoted(deps.string()), source);
   command += fmt::format(" && cmake -S {} -B {} $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE={} -DKVPROOF_TESTS=OFF",
@@ -75,12 +125,22 @@ void require_running(const fs::path& program, const Commit& commit) {
 
 /// In one step: who looks meanwhile finds the old one, or none.
 void put_into_cache(const fs::path& from, const fs::path& to) {
-  const fs::path part = to.string() + ".part";
+  const WorkFolder work(to.parent_path(), "part-", kCacheRemedy);
   std::error_code error;
-  fs::create_directories(to.parent_path(), error);
-  if (!error) fs::copy_file(from, part, fs::copy_options::overwrite_existing, error);
-  if (!error) fs::rename(part, to, error);
-  if (error) throw RecordError(to.string(), "cannot be written: " + error.message() + "; set XDG_CACHE_HOME to a folder with room");
+  fs::copy_file(from, work.path() / to.filename(), error);
+  if (!error) fs::rename(work.path() / to.filename(), to, error);
+  if (error) throw RecordError(to.string(), "cannot be written: " + error.message() + "; " + kCacheRemedy);
+}
+
+/// Of a folder in which git finds nothing to read: git's own words, on one line.
+std::string no_repository(const fs::path& folder) {
+  const std::string words = output_of(git_in(folder) + "rev-parse --show-toplevel 2>&1 >/dev/null").text;
+  if (words.find("not a git repository") != std::string::npos)
+    return "no git repository here; run it inside kvproof's, or give --base-binary";
+  std::istringstream in(words);
+  std::string all;
+  for (std::string word; in >> word;) all += (all.empty() ? "" : " ") + word;
+  return fmt::format("git reads no repository here: {}; mend that, or give --base-binary", all);
 }
 
 }  // namespace
@@ -100,7 +160,8 @@ void require_program(const fs::path& file, const std::string& name) {
 }
 
 ProgramCopy::ProgramCopy(const fs::path& program) {
-  std::string name = (fs::temp_directory_path() / "kvproof-control-XXXXXX").string();
+  remove_stale_copies();
+  std::string name = (fs::temp_directory_path() / fmt::format("{}{}-XXXXXX", kCopies, getpid())).string();
   if (!mkdtemp(name.data()))
     throw RecordError(name, "cannot be made: " + std::generic_category().message(errno) + "; set TMPDIR to a folder with room");
   folder_ = name;
@@ -127,7 +188,7 @@ fs::path program_cache() {
 Commit find_commit(const std::string& ref, const fs::path& folder) {
   const Output top = output_of(git_in(folder) + "rev-parse --show-toplevel 2>/dev/null");
   if (top.status == 127) throw NoBaselineError(ref, "git is not installed; install it, or give --base-binary");
-  if (top.status != 0) throw NoBaselineError(ref, "no git repository here; run it inside kvproof's, or give --base-binary");
+  if (top.status != 0) throw NoBaselineError(ref, no_repository(folder));
   const Output hash = output_of(git_in(top.text) + "rev-parse --verify --quiet --end-of-options " +
                                 shell_quoted(ref + "^{commit}") + " 2>/dev/null");
   const Output present = hash.status == 0 ? output_of(git_in(top.text) + "cat-file -e " + hash.text + " 2>/dev/null") : hash;
@@ -154,19 +215,19 @@ std::optional<fs::path> keep_own_program() {
 fs::path program_of(const Commit& commit, const std::function<void(const std::string&)>& say) {
   if (const auto cached = cached_program(commit)) return *cached;
   const fs::path folder = folder_of(commit), log = folder / "build.log", program = folder / "kvproof";
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw RecordError(folder.string(), "cannot be made: " + error.message() + "; set XDG_CACHE_HOME to a folder with room");
+  const WorkFolder work(folder, "building-", kCacheRemedy);  // of two jobs that build one commit each has its own
+  const fs::path own_log = work.path() / "build.log", built_program = work.path() / "kvproof";
   say(fmt::format("builds {} in {}", commit.hash.substr(0, 12), folder.string()));
-  const Output built = output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, folder), shell_quoted(log.string())));
-  if (built.status != 0)
-    throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), last_lines(log, 800)));
-  if (!fs::exists(folder / "build/kvproof"))
-    throw NoBaselineError(commit.hash, fmt::format("its build left no program in {}", (folder / "build").string()));
-  const fs::path built_program = folder / "kvproof.built";
-  fs::rename(folder / "build/kvproof", built_program);
-  fs::remove_all(folder / "build", error);
-  fs::remove_all(folder / "source", error);
+  const Output built = output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, work.path()), shell_quoted(own_log.string())));
+  const std::string end = last_lines(own_log, 800);
+  std::error_code error;
+  fs::rename(own_log, log, error);
+  if (built.status != 0) throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), end));
+  if (!fs::exists(work.path() / "build/kvproof"))
+    throw NoBaselineError(commit.hash, fmt::format("its build left no program; {} says what it did", log.string()));
+  fs::rename(work.path() / "build/kvproof", built_program);
+  fs::remove_all(work.path() / "build", error);
+  fs::remove_all(work.path() / "source", error);
   require_running(built_program, commit);  // without what it was built in
   fs::rename(built_program, program);      // from now on it is whole
   return program;

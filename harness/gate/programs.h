@@ -14,7 +14,8 @@ std::filesystem::path own_program();
 /// throws NoBaselineError (place: name): no such file, a folder, not executable
 void require_program(const std::filesystem::path& file, const std::string& name);
 
-/// A copy of a program in a folder of its own, which ends with this object.
+/// A copy of a program in a folder of its own, which ends with this object; where its process was killed, with the next copy
+/// that is made.
 class ProgramCopy {
  public:
   /// throws RecordError: it cannot be read, or the folder for temporary files cannot be written
@@ -38,11 +39,12 @@ struct Commit {
   std::string hash;                  // 40 digits
 };
 
-/// throws NoBaselineError (place: ref): no repository here, git is missing, no such commit; in a shallow clone with what
+/// throws NoBaselineError (place: ref): no repository here that git reads (with git's words), git is missing, no such commit; in a shallow clone with what
 ///        makes it whole (fetch-depth: 0)
 Commit find_commit(const std::string& ref, const std::filesystem::path& folder = ".");
 
-/// The program of a commit out of the cache; absent: it has not been built there with this program's build type.
+/// The program of a commit out of the cache; absent: it has not been built there as this
+/// program was (build type, compiler and its flags, LibTorch).
 std::optional<std::filesystem::path> cached_program(const Commit& commit);
 
 /// Keeps this program in the cache as its commit's. returns where; absent: its commit is not known, or what it was built from
@@ -50,7 +52,7 @@ std::optional<std::filesystem::path> cached_program(const Commit& commit);
 std::optional<std::filesystem::path> keep_own_program();
 
 /// The program of a commit, built where the cache has none: from a clone of its own, with this program's build type; the
-/// repository is only read.
+/// repository is only read. Several may build one commit at a time.
 ///
 /// say     told what goes on
 /// throws  NoBaselineError (place: the commit): it cannot be built; with the end of the log and where it lies

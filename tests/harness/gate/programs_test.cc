@@ -5,7 +5,9 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <optional>
+#include <set>
 
 #include "harness/build_info.h"
 #include "harness/error.h"
@@ -50,18 +52,25 @@ constexpr const char* kBuilds =
     "add_custom_target(kvproof COMMAND install -m 755 ${PROJECT_SOURCE_DIR}/kvproof.sh "
     "${PROJECT_BINARY_DIR}/kvproof)\n";
 
-/// $XDG_CACHE_HOME for as long as this lives.
-class CacheFolder {
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& each : fs::directory_iterator(folder)) names.insert(each.path().filename().string());
+  return names;
+}
+
+/// An environment variable for as long as this lives.
+class Variable {
  public:
-  explicit CacheFolder(const fs::path& folder) {
-    if (const char* value = std::getenv("XDG_CACHE_HOME")) was_ = value;
-    setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  Variable(const char* name, const std::string& value) : name_(name) {
+    if (const char* was = std::getenv(name)) was_ = was;
+    setenv(name, value.c_str(), 1);
   }
-  ~CacheFolder() { was_ ? setenv("XDG_CACHE_HOME", was_->c_str(), 1) : unsetenv("XDG_CACHE_HOME"); }
-  CacheFolder(const CacheFolder&) = delete;
-  CacheFolder& operator=(const CacheFolder&) = delete;
+  ~Variable() { was_ ? setenv(name_, was_->c_str(), 1) : unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
 
  private:
+  const char* name_;
   std::optional<std::string> was_;
 };
 
@@ -115,6 +124,15 @@ TEST_CASE("outside of a repository no commit is found, with what else would do",
         "main: no git repository here; run it inside kvproof's, or give --base-binary");
 }
 
+TEST_CASE("a repository that git refuses to read is told with git's own words", "[gate][programs]") {
+  const Folder folder;
+  const fs::path repository = make_repository(folder, kBuilds);
+  const Variable stranger("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"), config("GIT_CONFIG_GLOBAL", "/dev/null");
+  CHECK_THAT(no_baseline([&] { find_commit("main", repository); }),
+             StartsWith("main: git reads no repository here: ") && Contains("dubious ownership") &&
+                 Contains("safe.directory") && Contains("or give --base-binary"));
+}
+
 TEST_CASE("in a shallow clone the message says what makes it whole", "[gate][programs]") {
   const Folder folder;
   const fs::path repository = make_repository(folder, kBuilds);
@@ -128,7 +146,7 @@ TEST_CASE("in a shallow clone the message says what makes it whole", "[gate][pro
 
 TEST_CASE("the program of a commit is built once, with this program's build type, and kept", "[gate][programs]") {
   const Folder folder;
-  const CacheFolder cache(folder / "cache");
+  const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
   CHECK(program_cache() == folder / "cache/kvproof/programs");
   const fs::path repository = make_repository(folder, kBuilds);
   const Commit one = find_commit("main", repository);
@@ -138,22 +156,36 @@ TEST_CASE("the program of a commit is built once, with this program's build type
   std::vector<std::string> told;
   const auto say = [&](const std::string& what) { told.push_back(what); };
   const fs::path program = program_of(one, say);
-  CHECK(program == program_cache() / (one.hash + "-" + build_info().build_type) / "kvproof");
+  CHECK(program.filename() == "kvproof");
+  CHECK(program.parent_path().parent_path() == program_cache());
+  CHECK_THAT(program.parent_path().filename().string(), StartsWith(one.hash + "-" + build_info().build_type + "-"));
   CHECK(read_file(program) == "#!/bin/sh\necho small\n");  // of the commit, not of the working tree
   REQUIRE(told.size() == 1);
   CHECK_THAT(told[0], StartsWith("builds " + one.hash.substr(0, 12) + " in "));
   CHECK(cached_program(one) == program);
-  CHECK_FALSE(fs::exists(program.parent_path() / "source"));
-  CHECK_FALSE(fs::exists(program.parent_path() / "build"));
+  CHECK(names_in(program.parent_path()) == std::set<std::string>{"build.log", "kvproof"});
 
   fs::remove_all(repository);  // the second time nothing is built
   CHECK(program_of(one, say) == program);
   CHECK(told.size() == 1);
 }
 
+TEST_CASE("two jobs that build one commit leave each other's files alone", "[gate][programs]") {
+  const Folder folder;
+  const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
+  std::string slow = kBuilds;
+  slow.replace(slow.find("COMMAND install"), 7, "COMMAND sleep 1 COMMAND");
+  const Commit commit = find_commit("main", make_repository(folder, slow));
+  const auto build = [&] { return program_of(commit, [](const std::string&) {}); };
+  auto first = std::async(std::launch::async, build), second = std::async(std::launch::async, build);
+  const fs::path program = first.get();
+  CHECK(second.get() == program);
+  CHECK(names_in(program.parent_path()) == std::set<std::string>{"build.log", "kvproof"});
+}
+
 TEST_CASE("a commit that cannot be built is no base, and the end of its log says why", "[gate][programs]") {
   const Folder folder;
-  const CacheFolder cache(folder / "cache");
+  const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
   const auto silent = [](const std::string&) {};
   SECTION("its build fails") {
     const Commit commit =
@@ -164,6 +196,8 @@ TEST_CASE("a commit that cannot be built is no base, and the end of its log says
     CHECK_THAT(error, StartsWith(commit.hash + ": cannot be built here; ") && Contains("build.log ends in:\n") &&
                           Contains("a part is missing"));
     CHECK_FALSE(cached_program(commit).has_value());
+    for (const auto& each : fs::directory_iterator(program_cache()))
+      CHECK(names_in(each.path()) == std::set<std::string>{"build.log"});
     CHECK_THAT(no_baseline([&] { program_of(commit, silent); }),
                Contains("a part is missing"));  // and the next time, too
   }
@@ -177,7 +211,7 @@ TEST_CASE("a commit that cannot be built is no base, and the end of its log says
         find_commit("main", make_repository(folder,
                                             "cmake_minimum_required(VERSION 3.22)\nproject(small LANGUAGES NONE)\n"
                                             "add_custom_target(kvproof COMMAND true)\n"));
-    CHECK_THAT(no_baseline([&] { program_of(commit, silent); }), Contains("its build left no program in "));
+    CHECK_THAT(no_baseline([&] { program_of(commit, silent); }), Contains("its build left no program; "));
     CHECK_FALSE(cached_program(commit).has_value());
   }
 }
@@ -206,4 +240,20 @@ TEST_CASE("the base's copy is a file of its own that ends with it", "[gate][prog
   }
   CHECK_FALSE(fs::exists(file.parent_path()));
   CHECK_THROWS_AS(ProgramCopy(folder / "nothing"), RecordError);
+}
+
+TEST_CASE("a copy whose program was killed goes with the next one that is made", "[gate][programs]") {
+  const Folder folder;
+  const fs::path copies = folder / "tmp";
+  shell(folder / ".", "printf '#!/bin/sh\\n' >kvproof && chmod 755 kvproof");
+  // Nobody has so high a number: Linux gives no process more than 4194304.
+  shell(copies, "mkdir kvproof-control-4194999-aaaaaa kvproof-control-bbbbbb kvproof-other-4194999-cccccc && "
+                "mkdir kvproof-control-$PPID-dddddd");
+  const Variable tmp("TMPDIR", copies.string());
+  const ProgramCopy copy(folder / "kvproof"), another(folder / "kvproof");
+  CHECK_FALSE(fs::exists(copies / "kvproof-control-4194999-aaaaaa"));
+  CHECK(fs::exists(copies / "kvproof-control-bbbbbb"));
+  CHECK(fs::exists(copies / "kvproof-other-4194999-cccccc"));
+  CHECK(fs::exists(copies / ("kvproof-control-" + std::to_string(getpid()) + "-dddddd")));
+  CHECK(fs::exists(copy.file()));
 }
