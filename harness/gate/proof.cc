@@ -39,22 +39,18 @@ class BusyCore {
   std::jthread thread_;
 };
 
-/// What planting costs of a phase's own time: being there at all, and each product.
-struct PhaseCost {
-  double overhead = 0, product = 0;  // as shares
-
-  int64_t products(double share) const { return share <= 0 ? 0 : std::max<int64_t>(1, std::llround((share - overhead) / product)); }
-  Json json() const { return {{"overhead", overhead}, {"product", product}}; }
-};
+Json cost_json(const PhaseCost& cost) { return {{"overhead", cost.overhead}, {"product", cost.product}}; }
 
 struct WorkScale {
   PhaseCost prefill, decode;
 
   PlantedWork work(const Plan& plan) const { return {prefill.products(plan.prefill), decode.products(plan.decode)}; }
-  Json json() const { return {{"prefill", prefill.json()}, {"decode", decode.json()}}; }
+  Json json() const { return {{"prefill", cost_json(prefill)}, {"decode", cost_json(decode)}}; }
 };
 
-PhaseCost phase_cost(const View& of) { return {of.at("overhead").number(), of.at("product").number()}; }
+PhaseCost phase_cost(const View& of, const std::string& place) {
+  return usable({of.at("overhead").number(), of.at("product").number()}, place);
+}
 
 /// The candidate is this program with something planted, the base this program, the control its copy.
 class Bench {
@@ -72,7 +68,7 @@ class Bench {
       const double product = (with_many - with_one) / (kCalibrationWork - 1);
       return PhaseCost{with_one - 1 - product, product};
     };
-    return {cost(prefill_1, prefill_n), cost(decode_1, decode_n)};
+    return {usable(cost(prefill_1, prefill_n), "calibration of prefill"), usable(cost(decode_1, decode_n), "calibration of decode")};
   }
 
   TimingOutcome session(const Plan& plan, const WorkScale& calibration, const std::vector<compare::AaEffect>& recorded) {
@@ -234,7 +230,8 @@ WorkScale begin_or_go_on(Log& log, Bench& bench, const LoadedConfig& config) {
                                                                         key, was, now));
   }
   const View calibration = head.at("calibration");
-  return {phase_cost(calibration.at("prefill")), phase_cost(calibration.at("decode"))};
+  const std::string place = log.journal.file().string() + ":1: calibration of ";
+  return {phase_cost(calibration.at("prefill"), place + "prefill"), phase_cost(calibration.at("decode"), place + "decode")};
 }
 
 std::vector<int64_t> done_in(const std::vector<Json>& lines) {
@@ -245,6 +242,17 @@ std::vector<int64_t> done_in(const std::vector<Json>& lines) {
 }
 
 }  // namespace
+
+int64_t PhaseCost::products(double share) const {
+  return share <= 0 ? 0 : std::max<int64_t>(1, std::llround((share - overhead) / product));
+}
+
+PhaseCost usable(PhaseCost cost, const std::string& place) {
+  if (cost.product > 0 && std::isfinite(cost.product) && std::isfinite(cost.overhead)) return cost;
+  throw RecordError(place, fmt::format("expected that a planted product takes time, found {:.3g} of the phase's own: noise hides it; "
+                                       "repeat on a quieter machine, with another --log",
+                                       cost.product));
+}
 
 const std::vector<Plan>& proof_plans() {
   static const std::vector<Plan> all = {{"aa", 0, 0, "", false, 30},          {"aa-busy", 0, 0, "", true, 30},

@@ -29,6 +29,18 @@ const std::vector<Plan>& proof_plans();
 /// done  of each plan
 int next_plan(const std::vector<int64_t>& done);
 
+/// What planting costs of a phase's own time, as shares: being there at all, and each product.
+struct PhaseCost {
+  double overhead = 0, product = 0;
+
+  /// How many products make a phase slower by a share. 0 for a share of 0, else 1 at least.
+  int64_t products(double share) const;
+};
+
+/// place    what is told of it: "prefill"
+/// throws   RecordError: the product costs nothing, or less: it drowned in noise, and no slow-down could be planted by it
+PhaseCost usable(PhaseCost cost, const std::string& place);
+
 struct ProofOptions {
   std::filesystem::path program;  // who is measured, on both sides
   std::filesystem::path log;      // a JSONL file that grows by a line a session; gone on with where it is there

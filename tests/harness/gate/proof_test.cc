@@ -84,6 +84,18 @@ TEST_CASE("run in turn, every plan is done after the sum of all sessions", "[gat
   for (std::size_t i = 0; i < done.size(); ++i) CHECK(done[i] == proof_plans()[i].sessions);
 }
 
+TEST_CASE("what a product costs scales the planted work, and a cost that noise hides is told", "[gate][proof]") {
+  const PhaseCost cost = usable({0.01, 0.002}, "prefill");
+  CHECK(cost.products(0.05) == 20);
+  CHECK(cost.products(0.005) == 1);
+  CHECK(cost.products(0) == 0);
+  for (const double product : {0.0, -0.001, std::nan("")}) {
+    CAPTURE(product);
+    CHECK_THROWS_AS(usable({0.01, product}, "prefill"), RecordError);
+    CHECK_THROWS_WITH(usable({0.01, product}, "prefill"), Contains("repeat on a quieter machine"));
+  }
+}
+
 TEST_CASE("plans have names of their own, and their fault is one that can be planted", "[gate][proof]") {
   std::set<std::string> names;
   for (const Plan& plan : proof_plans()) {
