@@ -7,19 +7,11 @@
 #include "harness/cli/run_files.h"
 #include "harness/gate/noise.h"
 #include "harness/gate/programs.h"
-#include "harness/measure/open_groups.h"
 #include "harness/measure/paired/epoch_source.h"
 #include "harness/measure/probe.h"
 
 namespace kvproof::cli {
 namespace {
-
-/// In the order that opens each model once.
-std::vector<Case> ordered_cases(const LoadedConfig& config) {
-  std::vector<Case> cases;
-  for (const std::size_t index : OpenGroups(config).in_order()) cases.push_back(config.cases[index]);
-  return cases;
-}
 
 PairedListener show_on(ProgressLine& line) {
   return [&line](const PairedProgress& at) {
@@ -93,7 +85,7 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
                                  : side == Side::base    ? job.base.program
                                                          : copy.file()));
   };
-  spec.cases = ordered_cases(job.config);
+  spec.cases = cases_to_time(job.config);
   spec.compare = job.config.config.compare;
   spec.recorded = read_noise(job.noise);
   const std::filesystem::path file = std::filesystem::path(kRunFolder) / (job.name + ".jsonl");

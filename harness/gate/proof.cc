@@ -11,7 +11,6 @@
 #include "harness/gate/programs.h"
 #include "harness/gate/timing_gate.h"
 #include "harness/machine/machine.h"
-#include "harness/measure/open_groups.h"
 #include "harness/measure/paired/planted.h"
 #include "harness/measure/probe.h"
 #include "harness/record/journal.h"
@@ -56,8 +55,7 @@ PhaseCost phase_cost(const View& of, const std::string& place) {
 class Bench {
  public:
   Bench(const LoadedConfig& config, const ProofOptions& options) : config_(config), options_(options), copy_(options.program) {
-    const OpenGroups groups(config);
-    for (const std::size_t index : groups.in_order()) spec_.cases.push_back(config.cases[index]);
+    spec_.cases = cases_to_time(config);
     spec_.compare = config.config.compare;
   }
 

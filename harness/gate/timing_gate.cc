@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/measure/open_groups.h"
 #include "harness/stats/stats.h"
 
 namespace kvproof {
@@ -151,6 +152,12 @@ bool is_among(const std::vector<Judged>& fired, const std::string& case_id, cons
 }
 
 }  // namespace
+
+std::vector<Case> cases_to_time(const LoadedConfig& config) {
+  std::vector<Case> cases;
+  for (const std::size_t index : OpenGroups(config).in_order()) cases.push_back(config.cases[index]);
+  return cases;
+}
 
 std::string metric_name(const Timed& timed, ClockKind clock) {
   return fmt::format("{} {}", word_of(timed), clock == ClockKind::wall ? "wall" : "cpu");

@@ -44,6 +44,9 @@ struct TimingOutcome {
   compare::Verdict verdict() const;
 };
 
+/// A config's cases in the order that opens each model once.
+std::vector<Case> cases_to_time(const LoadedConfig& config);
+
 /// "engine_decode cpu"
 std::string metric_name(const Timed& timed, ClockKind clock);
 
