@@ -50,31 +50,6 @@ fs::path folder_of(const Commit& commit) {
   return program_cache() / fmt::format("{}-{}-{}", commit.hash, build.build_type, xxh128_of(way.data(), way.size()).substr(0, 8));
 }
 
-/// A folder that nobody else has, which ends with this object.
-class WorkFolder {
- public:
-  /// throws RecordError, with the remedy: it cannot be made
-  WorkFolder(const fs::path& parent, const std::string& prefix, const std::string& remedy) {
-    std::error_code error;
-    fs::create_directories(parent, error);
-    std::string name = (parent / (prefix + "XXXXXX")).string();
-    if (!error && !mkdtemp(name.data())) error = std::error_code(errno, std::generic_category());
-    if (error) throw RecordError(name, "cannot be made: " + error.message() + "; " + remedy);
-    path_ = name;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 constexpr const char* kCacheRemedy = "set XDG_CACHE_HOME to a folder with room";
 constexpr std::string_view kCopies = "kvproof-control-";
 
@@ -159,23 +134,27 @@ void require_program(const fs::path& file, const std::string& name) {
   if (access(file.c_str(), X_OK) != 0) throw NoBaselineError(name, "is not executable; give the path of a kvproof");
 }
 
-ProgramCopy::ProgramCopy(const fs::path& program) {
-  remove_stale_copies();
-  std::string name = (fs::temp_directory_path() / fmt::format("{}{}-XXXXXX", kCopies, getpid())).string();
-  if (!mkdtemp(name.data()))
-    throw RecordError(name, "cannot be made: " + std::generic_category().message(errno) + "; set TMPDIR to a folder with room");
-  folder_ = name;
-  file_ = folder_ / program.filename();
+WorkFolder::WorkFolder(const fs::path& parent, const std::string& prefix, const std::string& remedy) {
   std::error_code error;
-  fs::copy_file(program, file_, error);
-  if (!error) return;
-  fs::remove_all(folder_);
-  throw RecordError(program.string(), "cannot be copied to " + file_.string() + ": " + error.message());
+  fs::create_directories(parent, error);
+  std::string name = (parent / (prefix + "XXXXXX")).string();
+  if (!error && !mkdtemp(name.data())) error = std::error_code(errno, std::generic_category());
+  if (error) throw RecordError(name, "cannot be made: " + error.message() + "; " + remedy);
+  path_ = name;
 }
 
-ProgramCopy::~ProgramCopy() {
+WorkFolder::~WorkFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+ProgramCopy::ProgramCopy(const fs::path& program)
+    : folder_(fs::temp_directory_path(), fmt::format("{}{}-", kCopies, getpid()), "set TMPDIR to a folder with room"),
+      file_(folder_.path() / program.filename()) {
+  remove_stale_copies();
   std::error_code error;
-  fs::remove_all(folder_, error);
+  fs::copy_file(program, file_, error);
+  if (error) throw RecordError(program.string(), "cannot be copied to " + file_.string() + ": " + error.message());
 }
 
 fs::path program_cache() {

@@ -14,20 +14,33 @@ std::filesystem::path own_program();
 /// throws NoBaselineError (place: name): no such file, a folder, not executable
 void require_program(const std::filesystem::path& file, const std::string& name);
 
+/// A folder that nobody else has, which ends with this object.
+class WorkFolder {
+ public:
+  /// throws RecordError, with the remedy: it cannot be made
+  WorkFolder(const std::filesystem::path& parent, const std::string& prefix, const std::string& remedy);
+  ~WorkFolder();
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// A copy of a program in a folder of its own, which ends with this object; where its process was killed, with the next copy
 /// that is made.
 class ProgramCopy {
  public:
   /// throws RecordError: it cannot be read, or the folder for temporary files cannot be written
   explicit ProgramCopy(const std::filesystem::path& program);
-  ~ProgramCopy();
-  ProgramCopy(const ProgramCopy&) = delete;
-  ProgramCopy& operator=(const ProgramCopy&) = delete;
 
   const std::filesystem::path& file() const { return file_; }
 
  private:
-  std::filesystem::path folder_, file_;
+  const WorkFolder folder_;
+  const std::filesystem::path file_;
 };
 
 /// Where programs of commits are kept: $XDG_CACHE_HOME/kvproof/programs, or below ~/.cache.
