@@ -16,6 +16,8 @@ const kLogFrom = 20;  // values that span more are told apart on a logarithmic a
 const number = (value, digits = 4) => String(Number(value.toPrecision(digits)));
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 const pairs = (xs, ys) => xs.map((x, i) => ({x, y: ys[i]}));
+// Pieces of line in one dataset: a point without a height stands between two of them.
+const pieces = (lines) => lines.flatMap(([from, to]) => [from, to, {x: to.x, y: null}]);
 
 // The unit in which the largest of the times has digits before its point.
 function unitOf(times) {

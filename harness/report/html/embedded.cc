@@ -4,13 +4,14 @@
 
 // What embedded_files.S defines: where each file begins and ends.
 #define FILE_OF(symbol) extern "C" const char symbol[], symbol##_end[];
-FILE_OF(kvproof_page_html)
-FILE_OF(kvproof_page_css)
-FILE_OF(kvproof_page_parts)
-FILE_OF(kvproof_page_charts)
-FILE_OF(kvproof_page_drawing)
-FILE_OF(kvproof_page_script)
-FILE_OF(kvproof_page_chart_js)
+FILE_OF(kvproof_frame_html)
+FILE_OF(kvproof_frame_css)
+FILE_OF(kvproof_frame_parts)
+FILE_OF(kvproof_frame_drawing)
+FILE_OF(kvproof_frame_chart_js)
+FILE_OF(kvproof_run_html)
+FILE_OF(kvproof_run_charts)
+FILE_OF(kvproof_run_script)
 FILE_OF(kvproof_trend_html)
 FILE_OF(kvproof_trend_script)
 #undef FILE_OF
@@ -24,12 +25,13 @@ std::string_view between(const char* begin, const char* end) { return {begin, st
 
 #define FILE_OF(symbol) between(symbol, symbol##_end)
 
-PageFiles page_files() {
-  const std::string_view library = FILE_OF(kvproof_page_chart_js);
-  return {FILE_OF(kvproof_page_html),    FILE_OF(kvproof_page_css),    FILE_OF(kvproof_page_parts),
-          FILE_OF(kvproof_page_charts),  FILE_OF(kvproof_page_drawing), FILE_OF(kvproof_page_script),
-          library.substr(0, library.rfind("\n//# sourceMappingURL="))};
+FrameFiles frame_files() {
+  const std::string_view library = FILE_OF(kvproof_frame_chart_js);
+  return {FILE_OF(kvproof_frame_html), FILE_OF(kvproof_frame_css), FILE_OF(kvproof_frame_parts),
+          FILE_OF(kvproof_frame_drawing), library.substr(0, library.rfind("\n//# sourceMappingURL="))};
 }
+
+RunFiles run_files() { return {FILE_OF(kvproof_run_html), FILE_OF(kvproof_run_charts), FILE_OF(kvproof_run_script)}; }
 
 TrendFiles trend_files() { return {FILE_OF(kvproof_trend_html), FILE_OF(kvproof_trend_script)}; }
 

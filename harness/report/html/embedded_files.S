@@ -2,12 +2,13 @@
 // KVPROOF_CHART_FILE are the library's: all in quotes.
 #include "harness/embed.inc"
 
-embed kvproof_page_html, KVPROOF_PAGE, "page.html"
-embed kvproof_page_css, KVPROOF_PAGE, "page.css"
-embed kvproof_page_parts, KVPROOF_PAGE, "chart_parts.js"
-embed kvproof_page_charts, KVPROOF_PAGE, "charts.js"
-embed kvproof_page_drawing, KVPROOF_PAGE, "drawing.js"
-embed kvproof_page_script, KVPROOF_PAGE, "page.js"
-embed kvproof_page_chart_js, KVPROOF_CHART_FOLDER, KVPROOF_CHART_FILE
+embed kvproof_frame_html, KVPROOF_PAGE, "frame.html"
+embed kvproof_frame_css, KVPROOF_PAGE, "page.css"
+embed kvproof_frame_parts, KVPROOF_PAGE, "chart_parts.js"
+embed kvproof_frame_drawing, KVPROOF_PAGE, "drawing.js"
+embed kvproof_frame_chart_js, KVPROOF_CHART_FOLDER, KVPROOF_CHART_FILE
+embed kvproof_run_html, KVPROOF_PAGE, "run.html"
+embed kvproof_run_charts, KVPROOF_PAGE, "charts.js"
+embed kvproof_run_script, KVPROOF_PAGE, "run.js"
 embed kvproof_trend_html, KVPROOF_PAGE, "trend.html"
 embed kvproof_trend_script, KVPROOF_PAGE, "trend.js"

@@ -6,6 +6,7 @@
 
 #include "harness/error.h"
 #include "harness/report/html/embedded.h"
+#include "harness/report/html/frame.h"
 #include "harness/report/html/markup.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
@@ -122,22 +123,20 @@ std::string verdict(const View& trend) {
 
 std::string render_trend_html(const Json& document) {
   const View trend(document);
-  const PageFiles files = page_files();
-  const TrendFiles own = trend_files();
+  const TrendFiles files = trend_files();
   Json data = {{"series", Json::array()}};
   for (const View& series : trend.at("series").items())
     data["series"].push_back(series_data(series, trend.at("against")));
-  return filled(own.html, {{"title", text("kvproof history " + shown(trend.at("history")))},
-                           {"span", text(fmt::format("{} of {}", counted(trend.at("lines").integer(), "line"),
-                                                     counted(trend.at("records").integer(), "record")))},
-                           {"style", std::string(files.style)},
-                           {"verdict", verdict(trend)},
-                           {"held", text(trend_held(trend))},
-                           {"margin", fmt::format("{:.0f} %", 100 * trend.at("margin").number())},
-                           {"series", sections(trend)},
-                           {"data", data_block(data)},
-                           {"chart_js", std::string(files.chart_js)},
-                           {"script", fmt::format("{}{}{}", files.parts, files.drawing, own.script)}});
+  const std::string main = filled(files.html, {{"verdict", verdict(trend)},
+                                               {"held", text(trend_held(trend))},
+                                               {"margin", fmt::format("{:.0f} %", 100 * trend.at("margin").number())},
+                                               {"series", sections(trend)}});
+  return framed({"kvproof history " + shown(trend.at("history")),
+                 fmt::format("{} of {}", counted(trend.at("lines").integer(), "line"),
+                             counted(trend.at("records").integer(), "record")),
+                 main,
+                 data,
+                 {files.script}});
 }
 
 }  // namespace kvproof

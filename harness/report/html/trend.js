@@ -4,9 +4,6 @@
 const trend = JSON.parse(document.getElementById('data').textContent);
 let drawn = [];
 
-// Pieces of line in one dataset: a point without a height stands between two of them.
-const pieces = (lines) => lines.flatMap(([from, to]) => [from, to, {x: to.x, y: null}]);
-
 // Where a stretch begins and ends: half a run before its first point and behind its last one.
 const levels = (series, unit) => pieces(
     series.stretches.map(({from, to, ns}) => [{x: from - 0.5, y: ns / unit.ns}, {x: to + 0.5, y: ns / unit.ns}]));

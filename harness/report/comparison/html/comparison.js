@@ -15,9 +15,6 @@ const kVerdicts = {
 };
 const kBelow = 0.3;  // how far under its row a control stands
 
-// Pieces of line in one dataset: a point without a height stands between two of them.
-const pieces = (lines) => lines.flatMap(([from, to]) => [from, to, {x: to.x, y: null}]);
-
 const intervals = (ratios) => pieces(
     ratios.filter(({low}) => low !== null).map(({low, high, y}) => [{x: low, y}, {x: high, y}]));
 

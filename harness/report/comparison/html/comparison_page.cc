@@ -8,7 +8,7 @@
 #include "harness/report/comparison/comparison.h"
 #include "harness/report/comparison/findings.h"
 #include "harness/report/comparison/words.h"
-#include "harness/report/html/embedded.h"
+#include "harness/report/html/frame.h"
 #include "harness/report/html/markup.h"
 #include "harness/report/numbers.h"
 #include "harness/report/text.h"
@@ -267,21 +267,15 @@ std::string notes_section(const Comparison& all) {
 std::string render_comparison_html(const Json& document) {
   using namespace comparison;
   const Comparison all = read_comparison(document);
-  const PageFiles files = page_files();
   const std::string_view page = between(kvproof_comparison_html, kvproof_comparison_html_end);
   const std::string_view script = between(kvproof_comparison_script, kvproof_comparison_script_end);
-  return filled(page, {{"title", text(title_text(all))},
-                       {"started", text(told(all.started))},
-                       {"style", std::string(files.style)},
-                       {"verdict", verdict_section(all)},
-                       {"facts", facts_list(all)},
-                       {"exact", exact_section(all)},
-                       {"times", times_section(all)},
-                       {"floors", floor_section(all)},
-                       {"notes", notes_section(all)},
-                       {"data", data_block(plot_data(all.timing.value_or(Timing())))},
-                       {"chart_js", std::string(files.chart_js)},
-                       {"script", fmt::format("{}{}{}", files.parts, files.drawing, script)}});
+  const std::string main = filled(page, {{"verdict", verdict_section(all)},
+                                         {"facts", facts_list(all)},
+                                         {"exact", exact_section(all)},
+                                         {"times", times_section(all)},
+                                         {"floors", floor_section(all)},
+                                         {"notes", notes_section(all)}});
+  return framed({title_text(all), told(all.started), main, plot_data(all.timing.value_or(Timing())), {script}});
 }
 
 }  // namespace kvproof

@@ -27,7 +27,7 @@ std::string our_part(const std::string& page) {
 
 TEST_CASE("the page of a trend brings all that it needs along", "[report][html][trend]") {
   const std::string page = render_trend_html(sample_trend()), ours = our_part(page);
-  const PageFiles files = page_files();
+  const FrameFiles files = frame_files();
   for (const std::string_view part : {files.style, files.parts, files.drawing, trend_files().script, files.chart_js})
     CHECK(page.find(part) != std::string::npos);
   CHECK(files.chart_js.find("sourceMappingURL") == std::string::npos);

@@ -1,4 +1,4 @@
-// The page: which case's plots are shown, in which colours. Text of the record reaches it by textContent alone.
+// The page of a run: which case's plots are shown, in which colours. Text of the record reaches it by textContent alone.
 
 const report = JSON.parse(document.getElementById('data').textContent);
 const drawn = new Map();  // of each figure its Chart
