@@ -3,59 +3,25 @@
 #include <fmt/format.h>
 
 #include <optional>
-#include <pugixml.hpp>
-#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "harness/report/comparison/findings.h"
 #include "harness/report/comparison/words.h"
-#include "harness/report/export/escape.h"
+#include "harness/report/export/junit_document.h"
 #include "harness/report/text.h"
 
 namespace kvproof {
 namespace comparison {
 namespace {
 
-void set(pugi::xml_node node, const char* attribute, const std::string& value) {
-  node.append_attribute(attribute).set_value(xml_text(value).c_str());
-}
+using junit::Outcome;
+using junit::Properties;
+using junit::Suite;
+using junit::Test;
 
-/// "2026-11-22T10:15:00": the schemas of JUnit know no zone.
-std::string without_zone(const std::string& moment) {
-  return moment.ends_with('Z') ? moment.substr(0, moment.size() - 1) : moment;
-}
-
-using Properties = std::vector<std::pair<std::string, std::string>>;
-
-// How a test came out: nothing, or an element of this name.
-struct Outcome {
-  const char* element = nullptr;  // "failure", "error", "skipped"; null: passed
-  std::string type, message, details;
-};
-
-struct Test {
-  std::string name;
-  Outcome outcome;
-  Properties properties;
-};
-
-struct Counts {
-  int64_t tests = 0, failures = 0, errors = 0, skipped = 0;
-
-  void add(const Outcome& outcome) {
-    const std::string_view element = outcome.element == nullptr ? "" : outcome.element;
-    ++tests;
-    failures += element == "failure";
-    errors += element == "error";
-    skipped += element == "skipped";
-  }
-  void add(const Counts& more) {
-    tests += more.tests;
-    failures += more.failures;
-    errors += more.errors;
-    skipped += more.skipped;
-  }
-};
+// Tests get their class with their suite.
+Test test_named(const std::string& name) { return {"", name, {}, {}, std::nullopt}; }
 
 // --- exact
 
@@ -71,7 +37,9 @@ Outcome outcome_of(const Case& one) {
 std::vector<Test> exact_tests(const Comparison& all) {
   std::vector<Test> tests;
   for (const Case& one : all.cases) {
-    Test test{told(one.id), outcome_of(one), {{"verdict", one.verdict}}};
+    Test test = test_named(told(one.id));
+    test.outcome = outcome_of(one);
+    test.properties = {{"verdict", one.verdict}};
     if (one.shape) test.properties.emplace_back("shape", told(*one.shape));
     if (one.verdict == "MISSING" && one.accepted) test.properties.emplace_back("accepted", missing_text(one));
     for (const Change& change : one.changes)
@@ -104,7 +72,8 @@ void add_ratio(Properties& list, const Ratio& ratio) {
 }
 
 Test test_of(const Metric& metric) {
-  Test test{told(metric.case_id) + " " + told(metric.name), outcome_of(metric), {}};
+  Test test = test_named(told(metric.case_id) + " " + told(metric.name));
+  test.outcome = outcome_of(metric);
   Properties& list = test.properties;
   list.emplace_back("verdict", metric.verdict.empty() ? "not judged" : metric.verdict);
   add_ratio(list, metric.ratio);
@@ -122,9 +91,10 @@ Test test_of(const Metric& metric) {
 std::vector<Test> time_tests(const Comparison& all, bool gated) {
   std::vector<Test> tests;
   if (!all.timing) return tests;
-  if (gated && all.timing->paired && all.timing->verdict == "INCOMPARABLE")
-    tests.push_back(
-        {"times", {"error", "INCOMPARABLE", told(all.timing->reason.value_or("no reason is given")), ""}, {}});
+  if (gated && all.timing->paired && all.timing->verdict == "INCOMPARABLE") {
+    tests.push_back(test_named("times"));
+    tests.back().outcome = {"error", "INCOMPARABLE", told(all.timing->reason.value_or("no reason is given")), ""};
+  }
   for (const Metric& metric : all.timing->metrics)
     if (metric.gated == gated) tests.push_back(test_of(metric));
   return tests;
@@ -133,7 +103,8 @@ std::vector<Test> time_tests(const Comparison& all, bool gated) {
 std::vector<Test> floor_tests(const Comparison& all) {
   std::vector<Test> tests;
   for (const Floor& floor : all.floors) {
-    Test test{told(floor.case_id) + " " + told(floor.metric), {}, {{"verdict", floor.verdict}}};
+    Test test = test_named(told(floor.case_id) + " " + told(floor.metric));
+    test.properties = {{"verdict", floor.verdict}};
     if (fails(floor)) test.outcome = {"failure", floor.verdict, floor_text(floor), ""};
     add_number(test.properties, "floor", floor.floor);
     add_ratio(test.properties, floor.value);
@@ -143,36 +114,6 @@ std::vector<Test> floor_tests(const Comparison& all) {
 }
 
 // --- the document
-
-void write_counts(pugi::xml_node node, const Counts& counts, const std::string& started) {
-  set(node, "tests", std::to_string(counts.tests));
-  set(node, "failures", std::to_string(counts.failures));
-  set(node, "errors", std::to_string(counts.errors));
-  set(node, "skipped", std::to_string(counts.skipped));
-  set(node, "timestamp", told(without_zone(started)));
-}
-
-void write_properties(pugi::xml_node owner, const Properties& list) {
-  if (list.empty()) return;
-  pugi::xml_node node = owner.append_child("properties");
-  for (const auto& [name, value] : list) {
-    pugi::xml_node property = node.append_child("property");
-    set(property, "name", name);
-    set(property, "value", value);
-  }
-}
-
-void write_test(pugi::xml_node suite, const std::string& tier, const Test& test) {
-  pugi::xml_node node = suite.append_child("testcase");
-  set(node, "classname", "kvproof.compare." + tier);
-  set(node, "name", test.name);
-  write_properties(node, test.properties);
-  if (test.outcome.element == nullptr) return;
-  pugi::xml_node outcome = node.append_child(test.outcome.element);
-  if (!test.outcome.type.empty()) set(outcome, "type", test.outcome.type);
-  set(outcome, "message", test.outcome.message);
-  if (!test.outcome.details.empty()) outcome.text().set(xml_text(test.outcome.details).c_str());
-}
 
 Properties suite_properties(const Comparison& all) {
   Properties list = {{"base", side_text(all.base)},
@@ -184,19 +125,9 @@ Properties suite_properties(const Comparison& all) {
   return list;
 }
 
-void write_suite(pugi::xml_node root, const char* tier, const std::vector<Test>& tests, const Comparison& all,
-                 Counts& sum) {
-  if (tests.empty()) return;
-  pugi::xml_node suite = root.append_child("testsuite");
-  Counts counts;
-  write_properties(suite, suite_properties(all));
-  for (const Test& test : tests) {
-    write_test(suite, tier, test);
-    counts.add(test.outcome);
-  }
-  set(suite, "name", tier);
-  write_counts(suite, counts, all.started);
-  sum.add(counts);
+Suite suite_of(const std::string& tier, std::vector<Test> tests, const Comparison& all) {
+  for (Test& test : tests) test.class_name = "kvproof.compare." + tier;
+  return {tier, suite_properties(all), std::move(tests)};
 }
 
 }  // namespace
@@ -205,21 +136,10 @@ void write_suite(pugi::xml_node root, const char* tier, const std::vector<Test>&
 std::string render_comparison_junit(const Json& json) {
   using namespace comparison;
   const Comparison all = read_comparison(json);
-  pugi::xml_document document;
-  pugi::xml_node declaration = document.append_child(pugi::node_declaration);
-  declaration.append_attribute("version") = "1.0";
-  declaration.append_attribute("encoding") = "UTF-8";
-  pugi::xml_node root = document.append_child("testsuites");
-  Counts counts;
-  write_suite(root, "exact", exact_tests(all), all, counts);
-  write_suite(root, "times", time_tests(all, true), all, counts);
-  write_suite(root, "report only", time_tests(all, false), all, counts);
-  write_suite(root, "floors", floor_tests(all), all, counts);
-  set(root, "name", title_text(all));
-  write_counts(root, counts, all.started);
-  std::ostringstream text;
-  document.save(text, " ", pugi::format_indent, pugi::encoding_utf8);
-  return text.str();
+  return junit::document_text(
+      title_text(all), told(all.started),
+      {suite_of("exact", exact_tests(all), all), suite_of("times", time_tests(all, true), all),
+       suite_of("report only", time_tests(all, false), all), suite_of("floors", floor_tests(all), all)});
 }
 
 }  // namespace kvproof

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <pugixml.hpp>
-#include <sstream>
 #include <vector>
 
 #include "harness/analysis/crossover.h"
 #include "harness/record/machines.h"
 #include "harness/record/view.h"
-#include "harness/report/export/escape.h"
+#include "harness/report/export/junit_document.h"
 #include "harness/report/numbers.h"
 #include "harness/report/page.h"
 #include "harness/report/text.h"
@@ -20,61 +18,9 @@
 namespace kvproof {
 namespace {
 
-constexpr double kNsPerSecond = 1e9;
-
-void set(pugi::xml_node node, const char* attribute, const std::string& value) {
-  node.append_attribute(attribute).set_value(xml_text(value).c_str());
-}
-
-std::string seconds_text(double ns) { return fmt::format("{:.6f}", ns / kNsPerSecond); }
-
-/// "2026-11-22T10:15:00": the schemas of JUnit know no zone.
-std::string without_zone(const std::string& moment) {
-  return moment.ends_with('Z') ? moment.substr(0, moment.size() - 1) : moment;
-}
-
-// How a test came out: nothing, or an element of this name.
-struct Outcome {
-  const char* element = nullptr;  // "failure", "error", "skipped"; null: passed
-  std::string type, message, details;
-};
-
-struct Counts {
-  int64_t tests = 0, failures = 0, errors = 0, skipped = 0;
-  double ns = 0;
-
-  void add(const Counts& more) {
-    tests += more.tests;
-    failures += more.failures;
-    errors += more.errors;
-    skipped += more.skipped;
-    ns += more.ns;
-  }
-  void add(const Outcome& outcome) {
-    const std::string element = outcome.element == nullptr ? "" : outcome.element;
-    ++tests;
-    failures += element == "failure";
-    errors += element == "error";
-    skipped += element == "skipped";
-  }
-};
-
-void write_counts(pugi::xml_node node, const Counts& counts, const std::string& started) {
-  set(node, "tests", std::to_string(counts.tests));
-  set(node, "failures", std::to_string(counts.failures));
-  set(node, "errors", std::to_string(counts.errors));
-  set(node, "skipped", std::to_string(counts.skipped));
-  set(node, "time", seconds_text(counts.ns));
-  set(node, "timestamp", without_zone(started));
-}
-
-void write_outcome(pugi::xml_node test, const Outcome& outcome) {
-  if (outcome.element == nullptr) return;
-  pugi::xml_node node = test.append_child(outcome.element);
-  if (!outcome.type.empty()) set(node, "type", outcome.type);
-  set(node, "message", outcome.message);
-  if (!outcome.details.empty()) node.text().set(xml_text(outcome.details).c_str());
-}
+using junit::Outcome;
+using junit::Suite;
+using junit::Test;
 
 // --- properties
 
@@ -86,17 +32,12 @@ std::string value_text(const View& value) {
 
 class Properties {
  public:
-  explicit Properties(pugi::xml_node owner) : node_(owner.append_child("properties")) {}
-
-  void add(const std::string& name, const std::string& value) {
-    pugi::xml_node property = node_.append_child("property");
-    set(property, "name", name);
-    set(property, "value", value);
-  }
+  void add(const std::string& name, const std::string& value) { list_.emplace_back(name, value); }
   void add(const std::string& name, const View& value) { add(name, value_text(value)); }
+  const junit::Properties& list() const { return list_; }
 
  private:
-  pugi::xml_node node_;
+  junit::Properties list_;
 };
 
 void add_run_machine_and_build(Properties& properties, const View& record) {
@@ -223,41 +164,30 @@ double measured_ns(const View& one) {
 
 // --- the document
 
-pugi::xml_node add_test(pugi::xml_node suite, const std::string& checkpoint, const std::string& name) {
-  pugi::xml_node test = suite.append_child("testcase");
-  set(test, "classname", "kvproof." + checkpoint);
-  set(test, "name", name);
+std::string class_of_checkpoint(const View& one) { return "kvproof." + one.at("checkpoint").text(); }
+
+Test test_of_case(const View& one) {
+  Test test{class_of_checkpoint(one), one.at("id").text(), outcome_of_case(one), {}, std::nullopt};
+  if (one.at("status").text() != "ok") return test;
+  Properties properties;
+  add_settings(properties, one);
+  add_figures(properties, one);
+  test.properties = properties.list();
+  test.ns = measured_ns(one);
   return test;
 }
 
-void write_case(pugi::xml_node suite, const View& one, Counts& counts) {
-  const Outcome outcome = outcome_of_case(one);
-  pugi::xml_node test = add_test(suite, one.at("checkpoint").text(), one.at("id").text());
-  counts.add(outcome);
-  if (one.at("status").text() == "ok") {
-    const double ns = measured_ns(one);
-    counts.ns += ns;
-    set(test, "time", seconds_text(ns));
-    Properties properties(test);
-    add_settings(properties, one);
-    add_figures(properties, one);
-  }
-  write_outcome(test, outcome);
-}
-
-void write_verification(pugi::xml_node suite, const View& one, const std::vector<View>& all, Counts& counts) {
-  const Outcome outcome = outcome_of_verification(one);
-  pugi::xml_node test = add_test(suite, one.at("checkpoint").text(), "verification " + verification_name(one, all));
-  counts.add(outcome);
-  Properties properties(test);
+Test test_of_verification(const View& one, const std::vector<View>& all) {
+  Properties properties;
   for (const char* key : {"backend", "dtype", "device", "threads", "depth", "scenarios", "longest_sequence"})
     properties.add(key, one.at(key));
   if (const std::string parts = lines_of(one.at("not_covered")); !parts.empty()) properties.add("not_covered", parts);
-  write_outcome(test, outcome);
+  return {class_of_checkpoint(one), "verification " + verification_name(one, all), outcome_of_verification(one),
+          properties.list(), std::nullopt};
 }
 
 /// The checkpoints' names, in the order in which they are first used; one that could not be loaded has cases, too.
-std::vector<std::string> suites_of(const View& record) {
+std::vector<std::string> checkpoints_of(const View& record) {
   std::vector<std::string> names;
   const auto add = [&](const View& one) {
     const std::string name = one.at("checkpoint").text();
@@ -268,37 +198,26 @@ std::vector<std::string> suites_of(const View& record) {
   return names;
 }
 
-Counts write_suite(pugi::xml_node suite, const std::string& name, const View& record) {
-  Counts counts;
-  Properties properties(suite);
+Suite suite_of(const std::string& checkpoint, const View& record) {
+  Properties properties;
   add_run_machine_and_build(properties, record);
+  Suite suite{checkpoint, properties.list(), {}};
   for (const View& one : record.at("cases").items())
-    if (one.at("checkpoint").text() == name) write_case(suite, one, counts);
+    if (one.at("checkpoint").text() == checkpoint) suite.tests.push_back(test_of_case(one));
   const auto verifications = verifications_of(record);
   for (const View& one : verifications)
-    if (one.at("checkpoint").text() == name) write_verification(suite, one, verifications, counts);
-  set(suite, "name", name);
-  write_counts(suite, counts, record.at("started").text());
-  return counts;
+    if (one.at("checkpoint").text() == checkpoint) suite.tests.push_back(test_of_verification(one, verifications));
+  return suite;
 }
 
 }  // namespace
 
 std::string render_junit(const Json& json) {
   const View record(json);
-  pugi::xml_document document;
-  pugi::xml_node declaration = document.append_child(pugi::node_declaration);
-  declaration.append_attribute("version") = "1.0";
-  declaration.append_attribute("encoding") = "UTF-8";
-  pugi::xml_node root = document.append_child("testsuites");
-  Counts counts;
-  for (const std::string& name : suites_of(record))
-    counts.add(write_suite(root.append_child("testsuite"), name, record));
-  set(root, "name", "kvproof run " + record.at("config").at("file").text());
-  write_counts(root, counts, record.at("started").text());
-  std::ostringstream text;
-  document.save(text, " ", pugi::format_indent, pugi::encoding_utf8);
-  return text.str();
+  std::vector<Suite> suites;
+  for (const std::string& checkpoint : checkpoints_of(record)) suites.push_back(suite_of(checkpoint, record));
+  return junit::document_text("kvproof run " + record.at("config").at("file").text(), record.at("started").text(),
+                              suites);
 }
 
 }  // namespace kvproof
