@@ -26,12 +26,13 @@ constexpr const char* kFault = "decode-overwrites-the-last-slot";
 class BusyCore {
  public:
   explicit BusyCore(bool busy) {
-    if (busy) thread_ = std::jthread([](const std::stop_token& stop) {
-      std::vector<double> values(1 << 16, 1.0);
-      while (!stop.stop_requested()) {
-        for (double& value : values) value = value * 1.0000001 + 1e-9;
-      }
-    });
+    if (busy)
+      thread_ = std::jthread([](const std::stop_token& stop) {
+        std::vector<double> values(1 << 16, 1.0);
+        while (!stop.stop_requested()) {
+          for (double& value : values) value = value * 1.0000001 + 1e-9;
+        }
+      });
   }
 
  private:
@@ -54,7 +55,8 @@ PhaseCost phase_cost(const View& of, const std::string& place) {
 /// The candidate is this program with something planted, the base this program, the control its copy.
 class Bench {
  public:
-  Bench(const LoadedConfig& config, const ProofOptions& options) : config_(config), options_(options), copy_(options.program) {
+  Bench(const LoadedConfig& config, const ProofOptions& options)
+      : config_(config), options_(options), copy_(options.program) {
     spec_.cases = cases_to_time(config);
     spec_.compare = config.config.compare;
   }
@@ -66,10 +68,12 @@ class Bench {
       const double product = (with_many - with_one) / (kCalibrationWork - 1);
       return PhaseCost{with_one - 1 - product, product};
     };
-    return {usable(cost(prefill_1, prefill_n), "calibration of prefill"), usable(cost(decode_1, decode_n), "calibration of decode")};
+    return {usable(cost(prefill_1, prefill_n), "calibration of prefill"),
+            usable(cost(decode_1, decode_n), "calibration of decode")};
   }
 
-  TimingOutcome session(const Plan& plan, const WorkScale& calibration, const std::vector<compare::AaEffect>& recorded) {
+  TimingOutcome session(const Plan& plan, const WorkScale& calibration,
+                        const std::vector<compare::AaEffect>& recorded) {
     TimingSpec spec = spec_;
     spec.recorded = recorded;
     spec.start = starter(calibration.work(plan), plan.fault);
@@ -110,16 +114,14 @@ class Bench {
     };
   }
 
-  std::function<StartedChild(Side)> starter(PlantedWork work, std::string fault) const {
+  std::function<StartedChild(Side)> starter(const PlantedWork& work, const std::string& fault) const {
     const auto command = [this](const std::filesystem::path& program) {
       return measure_command(program.string(), std::filesystem::absolute(config_.config.file).string(), options_.sets);
     };
     std::string candidate = command(options_.program);
     if (work.prefill > 0 || work.decode > 0) candidate += fmt::format(" --plant-work {},{}", work.prefill, work.decode);
     if (!fault.empty()) candidate += " --plant-fault " + shell_quoted(fault);
-    return [=, this, base = command(options_.program), control = command(copy_.file())](Side side) {
-      return start_process(side == Side::candidate ? candidate : side == Side::base ? base : control);
-    };
+    return starter_of(command(options_.program), std::move(candidate), command(copy_.file()));
   }
 
   const LoadedConfig& config_;
@@ -136,7 +138,8 @@ Json effects_json(const std::vector<double>& d) {
   return rounded;
 }
 
-std::vector<double> effects_of(const PairedSession& session, const std::string& id, const std::string& metric, Side against) {
+std::vector<double> effects_of(const PairedSession& session, const std::string& id, const std::string& metric,
+                               Side against) {
   for (const Timed& timed : all_timed()) {
     if (metric != metric_name(timed, ClockKind::cpu)) continue;
     return compare::block_effects(log_ratios(session.blocks, id, timed, against, ClockKind::cpu));
@@ -144,24 +147,28 @@ std::vector<double> effects_of(const PairedSession& session, const std::string& 
   return {};
 }
 
-Json session_json(const Plan& plan, int64_t number, const TimingOutcome& outcome, const std::string& started, double seconds,
-                  const LoadedConfig& config) {
-  Json document = compare_programs({"binary", "base"}, {"binary", plan.name}, config, outcome, started, seconds, "", {});
+Json session_json(const Plan& plan, int64_t number, const TimingOutcome& outcome, const std::string& started,
+                  double seconds, const LoadedConfig& config) {
+  Json document =
+      compare_programs({"binary", "base"}, {"binary", plan.name}, config, outcome, started, seconds, "", {});
   const ExitCode code = compare::conclude(document);
   Json metrics = Json::array(), controls = Json::array();
   for (const TimedVerdict& each : outcome.verdicts) {
     const compare::Judged& judged = each.judged;
     if (!judged.gated) continue;
     Json one = compare::metric_json(judged, each.second, {}, {}, outcome.family.tests);
-    for (const char* key : {"gated", "base_ns", "candidate_ns", "recorded", "minimum_detectable", "alarm_from", "blocks_to_settle"}) one.erase(key);
+    for (const char* key :
+         {"gated", "base_ns", "candidate_ns", "recorded", "minimum_detectable", "alarm_from", "blocks_to_settle"})
+      one.erase(key);
     one["d"] = effects_json(effects_of(outcome.first, judged.case_id, judged.metric, Side::candidate));
     metrics.push_back(std::move(one));
   }
   for (const compare::Judged& control : outcome.controls) {
     if (!control.gated) continue;
-    controls.push_back({{"metric", control.metric},
-                        {"verdict", compare::word(control.verdict)},
-                        {"d", effects_json(effects_of(outcome.first, control.case_id, control.metric, Side::control))}});
+    controls.push_back(
+        {{"metric", control.metric},
+         {"verdict", compare::word(control.verdict)},
+         {"d", effects_json(effects_of(outcome.first, control.case_id, control.metric, Side::control))}});
   }
   return {{"kind", "session"},
           {"plan", plan.name},
@@ -205,7 +212,8 @@ Log open_log(const std::filesystem::path& file) {
   std::vector<Json> lines = journal.lines();
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (!lines[i].is_object())
-      throw RecordError(fmt::format("{}:{}", file.string(), i + 1), "expected a line of a proof, an object; give another --log");
+      throw RecordError(fmt::format("{}:{}", file.string(), i + 1),
+                        "expected a line of a proof, an object; give another --log");
   }
   return {std::move(journal), std::move(lines)};
 }
@@ -215,27 +223,35 @@ WorkScale begin_or_go_on(Log& log, Bench& bench, const LoadedConfig& config) {
   const std::string fingerprint = machine_facts().fingerprint;
   if (log.lines.empty()) {
     const WorkScale calibration = bench.calibrate();
-    log.append({{"kind", "proof"}, {"started", utc_now()}, {"config_hash", config.hash}, {"fingerprint", fingerprint},
-                {"blocks", config.config.compare.blocks}, {"calibration", calibration.json()}});
+    log.append({{"kind", "proof"},
+                {"started", utc_now()},
+                {"config_hash", config.hash},
+                {"fingerprint", fingerprint},
+                {"blocks", config.config.compare.blocks},
+                {"calibration", calibration.json()}});
     return calibration;
   }
   const View head(log.lines.front());
-  const std::pair<const char*, std::string> held[] = {{"config_hash", config.hash}, {"fingerprint", fingerprint}};
+  const std::pair<const char*, Json> held[] = {
+      {"config_hash", config.hash}, {"fingerprint", fingerprint}, {"blocks", config.config.compare.blocks}};
   for (const auto& [key, now] : held) {
-    if (const std::string was = head.at(key).text(); was != now)
-      throw RecordError(log.journal.file().string() + ":1", fmt::format("{} is {} there and {} here: a proof is of one config on one "
-                                                                        "machine; give another --log",
-                                                                        key, was, now));
+    if (const Json& was = head.at(key).json(); was != now)
+      throw RecordError(
+          log.journal.file().string() + ":1",
+          fmt::format("{} is {} there and {} here: a proof is of one config on one machine; give another --log", key,
+                      was.dump(), now.dump()));
   }
   const View calibration = head.at("calibration");
   const std::string place = log.journal.file().string() + ":1: calibration of ";
-  return {phase_cost(calibration.at("prefill"), place + "prefill"), phase_cost(calibration.at("decode"), place + "decode")};
+  return {phase_cost(calibration.at("prefill"), place + "prefill"),
+          phase_cost(calibration.at("decode"), place + "decode")};
 }
 
 std::vector<int64_t> done_in(const std::vector<Json>& lines) {
   std::vector<int64_t> done;
   for (const Plan& plan : proof_plans())
-    done.push_back(std::count_if(lines.begin(), lines.end(), [&](const Json& line) { return line.value("plan", "") == plan.name; }));
+    done.push_back(std::count_if(lines.begin(), lines.end(),
+                                 [&](const Json& line) { return line.value("plan", "") == plan.name; }));
   return done;
 }
 
@@ -247,13 +263,14 @@ int64_t PhaseCost::products(double share) const {
 
 PhaseCost usable(PhaseCost cost, const std::string& place) {
   if (cost.product > 0 && std::isfinite(cost.product) && std::isfinite(cost.overhead)) return cost;
-  throw RecordError(place, fmt::format("expected that a planted product takes time, found {:.3g} of the phase's own: noise hides it; "
-                                       "repeat on a quieter machine, with another --log",
-                                       cost.product));
+  throw RecordError(
+      place, fmt::format("expected that a planted product takes time, found {:.3g} of the phase's own: noise hides it; "
+                         "repeat on a quieter machine, with another --log",
+                         cost.product));
 }
 
 const std::vector<Plan>& proof_plans() {
-  static const std::vector<Plan> all = {{"aa", 0, 0, "", false, 30},          {"aa-busy", 0, 0, "", true, 30},
+  static const std::vector<Plan> all = {{"aa", 0, 0, "", false, 30},           {"aa-busy", 0, 0, "", true, 30},
                                         {"slow-5", 0.05, 0.05, "", false, 60}, {"slow-10", 0.10, 0.10, "", false, 20},
                                         {"decode-10", 0, 0.10, "", false, 20}, {"output", 0, 0, kFault, false, 5}};
   return all;
@@ -286,7 +303,8 @@ bool prove_comparison(const LoadedConfig& config, const ProofOptions& options) {
       const Plan& plan = proof_plans()[static_cast<std::size_t>(next)];
       const std::string started = utc_now();
       const int64_t begin = probe.now_ns();
-      const TimingOutcome outcome = bench.session(plan, calibration, recorded_in(log.lines, machine_facts().fingerprint));
+      const TimingOutcome outcome =
+          bench.session(plan, calibration, recorded_in(log.lines, machine_facts().fingerprint));
       const double seconds = 1e-9 * static_cast<double>(probe.now_ns() - begin);
       log.append(session_json(plan, done[static_cast<std::size_t>(next)] + 1, outcome, started, seconds, config));
     }

@@ -15,7 +15,7 @@ namespace kvproof {
 
 /// A kind of session: what the candidate has that the base has not.
 struct Plan {
-  std::string name;  // "aa", "slow-5"
+  std::string name;                // "aa", "slow-5"
   double prefill = 0, decode = 0;  // repeated work, as a share of the phase's own time
   std::string fault;               // that changes what is generated
   bool busy = false;               // beside a core that computes all the while

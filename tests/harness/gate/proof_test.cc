@@ -112,7 +112,7 @@ TEST_CASE("claims hold where their sessions bear them out", "[gate][proof]") {
   CHECK(summary["complete"] == true);
   CHECK(summary["holds"] == true);
   CHECK(broken(summary).empty());
-  const Json& found = summary["claims"][2];
+  const Json& found = summary["claims"][4];
   CHECK(found["claim"] == "5 % slower, found and confirmed");
   CHECK(found["count"] == 57);
   CHECK(found["of"] == 60);
@@ -134,8 +134,8 @@ TEST_CASE("one session too few or too many breaks a claim", "[gate][proof]") {
     CHECK(broken(summarize_proof(lines)) == std::vector<std::string>{"5 % slower, found and confirmed: 56 of 60"});
   }
   SECTION("a slow-down that is praised") {
-    line_of(lines, "slow-5")["timing"] = "EQUIVALENT";
-    CHECK(broken(summarize_proof(lines)).size() == 2);
+    line_of(lines, "slow-5")["metrics"][1]["verdict"] = "EQUIVALENT";
+    CHECK(broken(summarize_proof(lines)) == std::vector<std::string>{"5 % slower, a phase called EQUIVALENT: 1 of 60"});
   }
   SECTION("a slow-down of decode that prefill is blamed for") {
     line_of(lines, "decode-10")["metrics"][0]["verdict"] = "REGRESSED";
@@ -153,6 +153,16 @@ TEST_CASE("one session too few or too many breaks a claim", "[gate][proof]") {
   }
   CHECK(summarize_proof(lines)["holds"] == false);
   CHECK_THAT(proof_text(summarize_proof(lines)), Contains("DOES NOT HOLD"));
+}
+
+TEST_CASE("identical code that is called faster is counted, and breaks no claim", "[gate][proof]") {
+  std::vector<Json> lines = as_claimed();
+  line_of(lines, "aa")["timing"] = "IMPROVED";
+  const Json summary = summarize_proof(lines);
+  CHECK(summary["holds"] == true);
+  CHECK(summary["claims"][2]["claim"] == "identical code, called IMPROVED");
+  CHECK(summary["claims"][2]["count"] == 1);
+  CHECK(summary["claims"][3]["count"] == 0);
 }
 
 TEST_CASE("a claim whose sessions are not all there neither holds nor fails", "[gate][proof]") {
