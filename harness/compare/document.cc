@@ -13,7 +13,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
-
 std::optional<double> as_ratio(std::optional<double> log) { return log ? std::optional(std::exp(*log)) : std::nullopt; }
 
 void put_effect(Json& out, const Effect& effect) {
@@ -28,8 +27,9 @@ std::string shown(const Json& value) { return value.is_string() ? value.get<std:
 
 Finding finding_of_change(const std::string& id, const Json& change) {
   const std::string field = change.at("field"), place = change.at("place"), what = last_part(field);
-  std::string text = fmt::format("{}: CHANGED: {}{}: {} in the base, {} in the candidate", id, field, place.empty() ? "" : ", " + place,
-                                 shown(change.at("base")), shown(change.at("candidate")));
+  std::string text =
+      fmt::format("{}: CHANGED: {}{}: {} in the base, {} in the candidate", id, field,
+                  place.empty() ? "" : ", " + place, shown(change.at("base")), shown(change.at("candidate")));
   if (what == "tokens" || what == "agreement") return {"disagree", ExitCode::disagree, std::move(text)};
   if (what == "status" && change.at("candidate") != "ok") return {"error", ExitCode::failed, std::move(text)};
   return {"regressed", ExitCode::regression, std::move(text)};
@@ -41,7 +41,8 @@ void find_in_cases(const Json& cases, std::vector<Finding>& found) {
     const std::string id = one.at("id"), verdict = one.at("verdict");
     compared += verdict == "IDENTICAL" || verdict == "CHANGED" || verdict == "INCOMPARABLE";
     if (verdict == "INCOMPARABLE")
-      found.push_back({"incomparable", ExitCode::no_baseline, fmt::format("{}: INCOMPARABLE: {}", id, one.at("reason").get<std::string>())});
+      found.push_back({"incomparable", ExitCode::no_baseline,
+                       fmt::format("{}: INCOMPARABLE: {}", id, one.at("reason").get<std::string>())});
     if (verdict == "MISSING" && !one.at("accepted").get<bool>())
       found.push_back({"missing", ExitCode::regression, id + ": MISSING: the base has it, the candidate does not"});
     for (const Json& change : one.at("changes")) {
@@ -51,15 +52,33 @@ void find_in_cases(const Json& cases, std::vector<Finding>& found) {
   if (compared == 0) found.push_back({"incomparable", ExitCode::no_baseline, "INCOMPARABLE: no case is in both"});
 }
 
-void find_in_times(const Json& timing, std::vector<Finding>& found) {
-  if (timing.is_null() || timing.at("kind") != "paired") return;
-  for (const Json& one : timing.value("untimed", Json::array())) {
-    const std::string side = one.at("side").is_null() ? "" : one.at("side").get<std::string>();
-    const std::string text = fmt::format("{}: was not timed: {}", one.at("case").get<std::string>(), one.at("reason").get<std::string>());
+/// Of the changes of a case, which has some, ci.accept names all.
+bool is_accepted(const Json& cases, const std::string& id) {
+  const auto one = std::find_if(cases.begin(), cases.end(), [&](const Json& each) { return each.at("id") == id; });
+  if (one == cases.end() || one->at("changes").empty()) return false;
+  const Json& changes = one->at("changes");
+  return std::all_of(changes.begin(), changes.end(), [](const Json& each) { return each.at("accepted").get<bool>(); });
+}
+
+/// Of cases that were not timed. A case whose other tokens are meant is none.
+/// returns whether that was the reason for all of them
+bool find_untimed(const Json& cases, const Json& untimed, std::vector<Finding>& found) {
+  bool all_accepted = !untimed.empty();
+  for (const Json& one : untimed) {
+    const std::string id = one.at("case"), side = one.at("side").is_null() ? "" : one.at("side").get<std::string>();
+    if (side.empty() && is_accepted(cases, id)) continue;
+    all_accepted = false;
+    const std::string text = fmt::format("{}: was not timed: {}", id, one.at("reason").get<std::string>());
     if (side == "candidate") found.push_back({"error", ExitCode::failed, text});
     if (side == "base") found.push_back({"incomparable", ExitCode::no_baseline, text});
     if (side.empty()) found.push_back({"inconclusive", ExitCode::inconclusive, text});
   }
+  return all_accepted;
+}
+
+void find_in_times(const Json& cases, const Json& timing, std::vector<Finding>& found) {
+  if (timing.is_null() || timing.at("kind") != "paired") return;
+  const bool all_accepted = find_untimed(cases, timing.value("untimed", Json::array()), found);
   bool any = false;
   for (const Json& metric : timing.at("metrics")) {
     const std::string said = metric.at("verdict"), reason = metric.at("reason");
@@ -71,11 +90,16 @@ void find_in_times(const Json& timing, std::vector<Finding>& found) {
                                  metric.at("metric").get<std::string>(), metric.at("ratio").get<double>(),
                                  reason.empty() ? "" : ": " + reason)});
   }
-  if (timing.at("verdict") == "INCOMPARABLE")
-    found.push_back({"incomparable", ExitCode::no_baseline, "times: INCOMPARABLE: " + timing.at("reason").get<std::string>()});
-  if (timing.at("verdict") == "INCONCLUSIVE" && !any) found.push_back({"inconclusive", ExitCode::inconclusive, "times: INCONCLUSIVE"});
+  const bool nothing_timed = all_accepted && timing.at("metrics").empty();
+  if (timing.at("verdict") == "INCOMPARABLE" && !nothing_timed)
+    found.push_back(
+        {"incomparable", ExitCode::no_baseline, "times: INCOMPARABLE: " + timing.at("reason").get<std::string>()});
+  if (timing.at("verdict") == "INCONCLUSIVE" && !any)
+    found.push_back({"inconclusive", ExitCode::inconclusive, "times: INCONCLUSIVE"});
 }
 
+/// CHANGED (a value, or a case is missing), else INCOMPARABLE (a case, or no case in common), else IDENTICAL. Added cases
+/// change nothing: they have no baseline yet.
 Verdict exact_verdict(const Json& cases) {
   const auto any = [&](const char* verdict) {
     return std::any_of(cases.begin(), cases.end(), [&](const Json& one) { return one.at("verdict") == verdict; });
@@ -114,8 +138,12 @@ Json cases_json(const ExactComparison& exact, const std::vector<std::string>& ba
   Json cases = Json::array();
   for (const std::string& id : ids) {
     const auto shape = shapes.find(id);
-    Json one = {{"id", id}, {"accepted", false}, {"shape", shape == shapes.end() ? Json() : Json(shape->second)}, {"verdict", "IDENTICAL"},
-                {"reason", nullptr}, {"changes", Json::array()}};
+    Json one = {{"id", id},
+                {"accepted", false},
+                {"shape", shape == shapes.end() ? Json() : Json(shape->second)},
+                {"verdict", "IDENTICAL"},
+                {"reason", nullptr},
+                {"changes", Json::array()}};
     if (among(exact.missing, id)) {
       one["verdict"] = "MISSING";
       one["accepted"] = accepted.takes("cases");
@@ -131,8 +159,11 @@ Json cases_json(const ExactComparison& exact, const std::vector<std::string>& ba
       if (each.case_id != id) continue;
       const bool works_now = each.field == "status" && each.candidate == "ok";
       one["verdict"] = "CHANGED";
-      one["changes"].push_back({{"field", each.field}, {"place", each.place}, {"base", each.base},
-                                {"candidate", each.candidate}, {"accepted", works_now || accepted.takes(each.field)}});
+      one["changes"].push_back({{"field", each.field},
+                                {"place", each.place},
+                                {"base", each.base},
+                                {"candidate", each.candidate},
+                                {"accepted", works_now || accepted.takes(each.field)}});
     }
     cases.push_back(std::move(one));
   }
@@ -141,7 +172,8 @@ Json cases_json(const ExactComparison& exact, const std::vector<std::string>& ba
 
 Json metric_json(const Judged& judged, const std::optional<Judged>& second, std::optional<double> base_ns,
                  std::optional<double> candidate_ns, int64_t tests) {
-  Json out = {{"case", judged.case_id}, {"metric", judged.metric}, {"gated", judged.gated}, {"verdict", word(judged.verdict)}};
+  Json out = {
+      {"case", judged.case_id}, {"metric", judged.metric}, {"gated", judged.gated}, {"verdict", word(judged.verdict)}};
   put_effect(out, judged.effect);
   out["base_ns"] = or_null(base_ns);
   out["candidate_ns"] = or_null(candidate_ns);
@@ -177,9 +209,9 @@ std::vector<Finding> findings_of_floors(const Json& floors) {
   for (const Json& floor : floors) {
     if (floor.at("verdict") != "REGRESSED") continue;
     found.push_back({"regressed", ExitCode::regression,
-                     fmt::format("{}: REGRESSED: {} of {:.2f} lies below its floor of {:.2f}", floor.at("case").get<std::string>(),
-                                 floor.at("metric").get<std::string>(), floor.at("value").get<double>(),
-                                 floor.at("floor").get<double>())});
+                     fmt::format("{}: REGRESSED: {} of {:.2f} lies below its floor of {:.2f}",
+                                 floor.at("case").get<std::string>(), floor.at("metric").get<std::string>(),
+                                 floor.at("value").get<double>(), floor.at("floor").get<double>())});
   }
   return found;
 }
@@ -192,7 +224,7 @@ std::vector<Finding> findings_of_cases(const Json& document) {
 
 std::vector<Finding> findings_of_times(const Json& document) {
   std::vector<Finding> found;
-  find_in_times(document.at("timing"), found);
+  find_in_times(document.at("cases"), document.at("timing"), found);
   return found;
 }
 

@@ -84,7 +84,8 @@ struct Finding {
 /// Of exact metrics: disagree, 5 (other tokens, another agreement); error, 6 (a case fails that did not); regressed, 1 (another
 /// count); missing, 1; incomparable, 4 (a case that cannot be compared, none in common). Of times that may gate: regressed, 1;
 /// inconclusive, 3; incomparable, 4; of a case that was not timed error, 6 (the candidate's fault), incomparable, 4 (the base's)
-/// or inconclusive, 3 (other tokens). Of floors: regressed, 1. Accepted changes and advisory times are none.
+/// or inconclusive, 3 (other tokens). Of floors: regressed, 1. Accepted changes, cases that were not timed for them, and
+/// advisory times are none.
 std::vector<Finding> findings_of(const Json& document);
 /// Those of its exact metrics alone, and of its times alone.
 std::vector<Finding> findings_of_cases(const Json& document);

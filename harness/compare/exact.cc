@@ -69,7 +69,8 @@ Json path_json(const View& path, std::size_t prompt) {
 
 double tpot_of(const View& sample) {
   const auto gaps = static_cast<double>(sample.at("itl_ns").items().size());
-  if (gaps == 0) throw RecordError(sample.pointer() + "/itl_ns", "expected gaps, as the case has tpot_ns; the record is damaged");
+  if (gaps == 0)
+    throw RecordError(sample.pointer() + "/itl_ns", "expected gaps, as the case has tpot_ns; the record is damaged");
   return (sample.at("e2e_ns").number() - sample.at("ttft_ns").number()) / gaps;
 }
 
@@ -271,11 +272,6 @@ Json baseline_of(const Json& document, Times times) {
   for (const View& one_case : record.at("cases").items())
     baseline["cases"].push_back(case_json(record, one_case, times));
   return baseline;
-}
-
-Verdict ExactComparison::verdict() const {
-  if (!changed.empty() || !missing.empty()) return Verdict::changed;
-  return !incomparable.empty() || identical.empty() ? Verdict::incomparable : Verdict::identical;
 }
 
 ExactComparison compare_exact(const Json& base, const Json& candidate) {

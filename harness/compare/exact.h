@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "harness/compare/verdict.h"
 #include "harness/record/view.h"
 
 namespace kvproof::compare {
@@ -55,10 +54,6 @@ struct ExactComparison {
   /// compared all the same: counts and bytes depend on no machine. Tokens may, where another instruction set rounds two
   /// nearly equal logits the other way.
   std::optional<std::string> other_machine;
-
-  /// Of the whole: CHANGED (a value, or a case is missing), else INCOMPARABLE (a case, or no case in common), else
-  /// IDENTICAL. Added cases change nothing: they have no baseline yet.
-  Verdict verdict() const;
 };
 
 /// Base against candidate, each a record or a baseline. Cases are matched by id and compared where their workloads are the

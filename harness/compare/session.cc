@@ -49,9 +49,10 @@ std::string why_open(const Effect& effect, const Margin& margin) {
   const std::string between = fmt::format("between {} and {}", percent(*effect.low), percent(*effect.high));
   const bool within = -margin.log() < *effect.low && *effect.high < margin.log();
   if (!within) return between + " it may be either";
-  return fmt::format("{}, surely not equal, and identical programs have differed by so much here that the margin is {:.1f} %: "
-                     "measure on a quieter machine",
-                     between, 100 * margin.share);
+  return fmt::format(
+      "{}, surely not equal, and identical programs have differed by so much here that the margin is {:.1f} %: "
+      "measure on a quieter machine",
+      between, 100 * margin.share);
 }
 
 Judged judged_alone(const Session& session, const Measured& measured) {
@@ -75,26 +76,30 @@ void withdraw(Judged& judged, std::string reason) {
   judged.reason = std::move(reason);
 }
 
-// Holm over the gated ones: their p, and REGRESSED that do not stand.
+// Holm over the gated ones, slower and faster each: their p, and REGRESSED and IMPROVED that do not stand.
 void correct(std::vector<Judged>& judged) {
   std::vector<Judged*> gated;
-  std::vector<double> p;
+  std::vector<double> slower, faster;
   for (Judged& each : judged) {
     if (!each.gated) continue;
     gated.push_back(&each);
-    p.push_back(each.p);
+    slower.push_back(each.effect.p_slower);
+    faster.push_back(each.effect.p_faster);
   }
-  const std::vector<double> corrected = holm(p);
+  slower = holm(slower);
+  faster = holm(faster);
   const auto tests = static_cast<int64_t>(gated.size());
   for (std::size_t i = 0; i < gated.size(); ++i) {
     Judged& each = *gated[i];
-    each.p = corrected[i];
-    if (each.verdict != Verdict::regressed || each.p <= kOneSidedAlpha) continue;
+    each.p = slower[i];
+    const bool worse = each.verdict == Verdict::regressed;
+    const double p = worse ? slower[i] : faster[i];
+    if ((!worse && each.verdict != Verdict::improved) || p <= kOneSidedAlpha) continue;
     const int64_t least = least_blocks(tests);
-    withdraw(
-        each,
-        fmt::format("slower, but among {} gated tests that may be chance: p = {:.3f} after Holm's correction{}", tests,
-                    each.p, each.effect.blocks >= least ? "" : fmt::format("; so many need {} blocks or more", least)));
+    withdraw(each,
+             fmt::format("{}, but among {} gated tests that may be chance: p = {:.3f} after Holm's correction{}",
+                         worse ? "slower" : "faster", tests, p,
+                         each.effect.blocks >= least ? "" : fmt::format("; so many need {} blocks or more", least)));
     each.blocks_to_settle = blocks_to_settle(each.effect, each.margin.share, tests);
   }
 }
@@ -174,8 +179,8 @@ Verdict gate(std::span<const Judged> judged) {
 
 Family plan_family(int64_t tests, int64_t metrics, int64_t blocks, int64_t most_blocks) {
   if (metrics < 0 || tests < metrics || (metrics == 0 && tests > 0) || std::min(blocks, most_blocks) < 1) {
-    throw std::invalid_argument(fmt::format("plan_family: {} tests of {} metrics, {} blocks of {} at most", tests, metrics,
-                                            blocks, most_blocks));
+    throw std::invalid_argument(fmt::format("plan_family: {} tests of {} metrics, {} blocks of {} at most", tests,
+                                            metrics, blocks, most_blocks));
   }
   const int64_t least = tests == 0 ? 1 : least_blocks(tests);
   if (least <= blocks) return {tests, blocks, false, ""};

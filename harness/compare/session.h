@@ -49,10 +49,10 @@ struct Judged {
 /// source  Holm, Scandinavian Journal of Statistics 6 (1979) 65
 std::vector<double> holm(std::span<const double> p);
 
-/// Verdicts in the order of session.compared: judge's, of which a REGRESSED becomes INCONCLUSIVE
-///   where Holm's correction over all gated ones takes it away (gated ones only), and
-///   where a control of its metric is REGRESSED or IMPROVED by judge with the same margin, or there is none;
-/// an IMPROVED does by the second rule too: a session that finds identical code different can praise nobody either.
+/// Verdicts in the order of session.compared: judge's, of which a REGRESSED or IMPROVED becomes INCONCLUSIVE
+///   where Holm's correction over all gated ones takes it away (gated ones only; slower and faster each for themselves), and
+///   where a control of its metric is REGRESSED or IMPROVED by judge with the same margin, or there is none: a session that
+///   finds identical code different can praise nobody either.
 ///
 /// throws std::invalid_argument: a Measured without blocks; two of one case and metric
 std::vector<Judged> judge_session(const Session& session);

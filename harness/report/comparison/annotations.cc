@@ -32,7 +32,8 @@ std::string github_annotations(const Json& document, std::string_view config_fil
                  [&](const Finding& one) { return one.level == wanted; });
     const bool all = chosen.size() <= kMostAnnotations;
     const std::size_t shown = all ? chosen.size() : kMostAnnotations - 1;
-    for (std::size_t i = 0; i < shown; ++i) text += workflow_command(kind, config_file, title_of(chosen[i]), chosen[i].what);
+    for (std::size_t i = 0; i < shown; ++i)
+      text += workflow_command(kind, config_file, title_of(chosen[i]), chosen[i].what);
     if (!all)
       text += workflow_command(
           kind, config_file, "kvproof compare",

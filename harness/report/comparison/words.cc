@@ -194,7 +194,7 @@ std::vector<Explanation> legend(const Timing& timing) {
       {"δ", "how large a change must be to count: 2 %, more where identical code has differed by more on this machine"},
       {"MDE", "minimum detectable effect: the least true change that such a session tells from none, 4 times of 5"},
       {"REGRESSED", "slower: the interval lies above 1 and the ratio above 1 + δ"},
-      {"IMPROVED", "faster, by the same rule turned round"},
+      {"IMPROVED", "faster, by the same rule turned round; no second session"},
       {"EQUIVALENT", "any difference is smaller than δ: the interval lies within 1 ± δ"},
       {"INCONCLUSIVE", "too noisy to say one of these"},
       {"control", "base against its own copy: where these differ, no verdict of that time is believed"}};

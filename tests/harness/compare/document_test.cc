@@ -249,11 +249,31 @@ TEST_CASE("a case that was not timed is a finding, whoever is to blame", "[compa
   const auto untimed = [](const char* id, Json side, const char* reason) {
     return Json{{"case", id}, {"side", std::move(side)}, {"reason", reason}};
   };
-  one["timing"]["untimed"] = {untimed("b", "candidate", "it is slow to settle"), untimed("c", "base", "its cache is full"),
-                              untimed("d", nullptr, "tokens differ")};
-  CHECK(said(one) == Texts{"error 6: b: was not timed: it is slow to settle", "incomparable 4: c: was not timed: its cache is full",
+  one["timing"]["untimed"] = {untimed("b", "candidate", "it is slow to settle"),
+                              untimed("c", "base", "its cache is full"), untimed("d", nullptr, "tokens differ")};
+  CHECK(said(one) == Texts{"error 6: b: was not timed: it is slow to settle",
+                           "incomparable 4: c: was not timed: its cache is full",
                            "inconclusive 3: d: was not timed: tokens differ"});
   CHECK(conclude(one) == ExitCode::failed);
+}
+
+TEST_CASE("a case that was not timed because of tokens that are meant fails nothing", "[compare][document]") {
+  ExactComparison exact;
+  exact.changed = {{"a", "engine.tokens", "row 0, token 6", 1, 2}, {"a", "engine.token_forwards", "", 9, 8}};
+  const auto untimed = [&](const std::vector<std::string>& words, Json side) {
+    Accepted accepted(words);
+    Json one = timed("INCOMPARABLE", Json::array(), "tokens differ");
+    one["cases"] = cases_json(exact, {"a"}, {"a"}, {}, accepted);
+    one["timing"]["untimed"] = {{{"case", "a"}, {"side", std::move(side)}, {"reason", "tokens differ"}}};
+    return one;
+  };
+  CHECK(findings_of_times(untimed({"tokens", "token_forwards"}, nullptr)).empty());
+  CHECK(findings_of_times(untimed({"tokens"}, nullptr)).size() == 2);  // inconclusive, and incomparable
+  CHECK(findings_of_times(untimed({"tokens", "token_forwards"}, "candidate")).size() == 2);
+
+  Json others = untimed({"tokens", "token_forwards"}, nullptr);
+  others["timing"]["untimed"].push_back({{"case", "b"}, {"side", nullptr}, {"reason", "tokens differ"}});
+  CHECK(findings_of_times(others).size() == 2);
 }
 
 TEST_CASE("a case that failed and works now is told and fails nothing", "[compare][document]") {

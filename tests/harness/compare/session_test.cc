@@ -94,9 +94,10 @@ TEST_CASE("on a machine too noisy to tell, what surely differs is not called equ
   session.margins["decode"] = Margin{0.09, 0.06, 40};
   const Judged judged = judge_session(session).at(0);
   CHECK(judged.verdict == Verdict::inconclusive);
-  CHECK_THAT(judged.reason, Catch::Matchers::EndsWith(
-                                "surely not equal, and identical programs have differed by so much here that the margin is "
-                                "9.0 %: measure on a quieter machine"));
+  CHECK_THAT(judged.reason,
+             Catch::Matchers::EndsWith(
+                 "surely not equal, and identical programs have differed by so much here that the margin is "
+                 "9.0 %: measure on a quieter machine"));
   session.compared[0].effects = kSame;
   CHECK(judge_session(session).at(0).verdict == Verdict::equivalent);
 }
@@ -107,6 +108,20 @@ TEST_CASE("a session in which something got faster and nothing slower is IMPROVE
   for (double& d : faster) d = -d;
   session.compared.push_back({"b", "decode", faster});
   CHECK(gate(judge_session(session)) == Verdict::improved);
+}
+
+TEST_CASE("among many gated tests a gain must be surer, too", "[compare]") {
+  std::vector<double> faster = slower(1);  // p = 13 / 4096
+  for (double& d : faster) d = -d;
+  Session session = one_test(faster);
+  for (int i = 0; i < 6; ++i) session.compared.push_back({"same " + std::to_string(i), "decode", kSame});
+  CHECK(judge_session(session).front().verdict == Verdict::improved);  // 7 · 13 / 4096 = 0.0222
+  session.compared.push_back({"same", "decode", kSame});
+  const Judged judged = judge_session(session).front();
+  CHECK(judged.verdict == Verdict::inconclusive);
+  CHECK(judged.reason == "faster, but among 8 gated tests that may be chance: p = 0.025 after Holm's correction");
+  session.compared.front().gated = false;
+  CHECK(judge_session(session).front().verdict == Verdict::improved);
 }
 
 TEST_CASE("among many gated tests a slow-down must be surer, and ungated ones do not count", "[compare]") {
@@ -180,8 +195,7 @@ TEST_CASE("a session takes more blocks, or cases together, where blocks cannot c
   const Family raised = plan_family(105, 3, 12, 20);
   CHECK(raised.blocks == 13);
   CHECK_FALSE(raised.cases_joined);
-  CHECK(raised.note ==
-        "105 gated tests need 13 blocks to tell one slow-down from chance: 13 in place of 12");
+  CHECK(raised.note == "105 gated tests need 13 blocks to tell one slow-down from chance: 13 in place of 12");
   const Family joined = plan_family(105, 3, 12, 12);
   CHECK(joined.cases_joined);
   CHECK(joined.tests == 3);
