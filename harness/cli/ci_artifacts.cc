@@ -46,12 +46,17 @@ CiArtifacts::CiArtifacts(fs::path folder) : folder_(std::move(folder)) {
   const bool ours = is_verdict(file(kVerdict));
   for (const char* name : kNames) {
     if (!ours && fs::exists(file(name)))
-      throw ArgumentError("--artifacts", file(name).string() + " is there, and no kvproof ci wrote it, which would replace it; give another folder");
+      throw ArgumentError(
+          "--artifacts",
+          file(name).string() + " is there, and no kvproof ci wrote it, which would replace it; give another folder");
   }
   if (!ours && fs::exists(file(kVerdict)))
-    throw ArgumentError("--artifacts", file(kVerdict).string() + " is there and is no verdict of kvproof ci; give another folder");
+    throw ArgumentError("--artifacts",
+                        file(kVerdict).string() + " is there and is no verdict of kvproof ci; give another folder");
   if (fs::exists(file("record.jsonl"))) Journal::open(file("record.jsonl"));  // throws where another job writes it
-  write_json(file(kVerdict), {{"schema", {{"name", kCiSchema}, {"version", kCiVersion}}}, {"started", utc_now()}, {"exit_code", nullptr}});
+  write_json(
+      file(kVerdict),
+      {{"schema", {{"name", kCiSchema}, {"version", kCiVersion}}}, {"started", utc_now()}, {"exit_code", nullptr}});
   std::error_code error;
   for (const char* name : kNames) fs::remove(file(name), error);
 }

@@ -33,7 +33,8 @@ void declare(CLI::App& app) {
   add_value(app, "--baseline", "NAME", "What exact metrics are held against; default ci.baseline of the config");
   add_base_flags(app);
   add_toggle(app, "--if-built", "With --base-ref: leave times out where that commit, or a build of it, is not at hand");
-  add_toggle(app, "--keep-program", "Keep this program, built from a clean commit, where --if-built of later ones finds it");
+  add_toggle(app, "--keep-program",
+             "Keep this program, built from a clean commit, where --if-built of later ones finds it");
   add_toggle(app, "--report-times", "Tell what comes of times and fail on none of it");
   add_toggle(app, "--strict", "An INCONCLUSIVE time fails, with exit code 3");
   add_value(app, "--artifacts", "FOLDER", "Where records, comparisons and reports go; default results/runs/ci");
@@ -51,7 +52,8 @@ Bases find_bases(const Call& call, const LoadedConfig& config) {
   const auto given = call.arguments.text("--baseline");
   if (const auto& name = given ? given : config.config.ci.baseline) bases.baseline = track::find_baseline(*name);
   const bool if_built = call.arguments.given("--if-built");
-  if (if_built && !call.arguments.given("--base-ref")) throw ArgumentError("--if-built", "is about --base-ref; give it too");
+  if (if_built && !call.arguments.given("--base-ref"))
+    throw ArgumentError("--if-built", "is about --base-ref; give it too");
   if (if_built && call.arguments.given("--base-binary"))
     throw ArgumentError("--base-ref", "cannot be given beside --base-binary; leave one out");
   for (const char* flag : {"--candidate-binary", "--noise"}) {
@@ -64,17 +66,20 @@ Bases find_bases(const Call& call, const LoadedConfig& config) {
       if (const auto program = cached_program(find_commit(ref)))
         bases.program = BaseProgram{{"ref", ref}, *program};
       else
-        bases.left_out = fmt::format("times are not compared: there is no build of {} in {}", ref, program_cache().string());
+        bases.left_out =
+            fmt::format("times are not compared: there is no build of {} in {}", ref, program_cache().string());
     } catch (const NoBaselineError& error) {
       bases.left_out = fmt::format("times are not compared: {}: {}", error.place(), error.message());
     }
   } else {
     bases.program = read_base(call.arguments, call.console);
   }
+  if (const auto candidate = call.arguments.text("--candidate-binary")) require_program(*candidate, *candidate);
   if (!bases.baseline && !bases.program && config.config.ci.floors.empty())
-    throw NoBaselineError(config.config.file.string(),
-                          "there is nothing to hold the run against: set ci.baseline, or give --baseline, --base-binary or "
-                          "--base-ref; kvproof run and kvproof baseline save make a baseline");
+    throw NoBaselineError(
+        config.config.file.string(),
+        "there is nothing to hold the run against: set ci.baseline, or give --baseline, --base-binary or "
+        "--base-ref; kvproof run and kvproof baseline save make a baseline");
   return bases;
 }
 
@@ -82,14 +87,16 @@ Bases find_bases(const Call& call, const LoadedConfig& config) {
 void require_verification(const LoadedConfig& config) {
   for (const Case& cell : config.cases) {
     if (cell.run.verify == "off")
-      throw ConfigError(config.config.file.string(), fmt::format("case {}: run.verify is off, and ci verifies: expected quick or "
-                                                                 "full; remove the setting",
-                                                                 cell.id));
+      throw ConfigError(config.config.file.string(),
+                        fmt::format("case {}: run.verify is off, and ci verifies: expected quick or "
+                                    "full; remove the setting",
+                                    cell.id));
   }
 }
 
 RecordedRun run_cases(Call& call, const LoadedConfig& config, const CiArtifacts& artifacts) {
-  RunJournal journal = begin_run(artifacts.file("record.json").string(), config, call.arguments.texts("--set"), call.words, std::nullopt);
+  RunJournal journal = begin_run(artifacts.file("record.json").string(), config, call.arguments.texts("--set"),
+                                 call.words, std::nullopt);
   RecordedRun run = run_and_record(config, journal, std::nullopt, call);
   if (run.not_written) throw RecordError(*run.not_written);
   return run;
@@ -127,8 +134,10 @@ class Job {
       take("base", std::move(timed.document));
     } catch (const Error& error) {
       const ExitCode code = exit_code_of(error);
-      find({{informs ? "times" : code == ExitCode::no_baseline ? "incomparable" : "error", code,
-             fmt::format("{}: {}", error.place(), error.message())}});
+      find({{informs                         ? "times"
+             : code == ExitCode::no_baseline ? "incomparable"
+                                             : "error",
+             code, fmt::format("{}: {}", error.place(), error.message())}});
     }
     return true;
   }
@@ -174,7 +183,8 @@ class Job {
     std::string text = render_ci_markdown(ci);
     for (const Json& each : documents_) text += "\n" + render_comparison_markdown(each, kSummaryBytes / 4);
     const std::string record = "\n" + render_markdown(run_.outcome.record);
-    if (text.size() + record.size() > kSummaryBytes) return text + "\nThe run's own report is too long for this page: record.html has it.\n";
+    if (text.size() + record.size() > kSummaryBytes)
+      return text + "\nThe run's own report is too long for this page: record.html has it.\n";
     return text + record;
   }
 
@@ -191,7 +201,8 @@ class Job {
 CiArtifacts begin_artifacts(const Call& call, const Bases& bases) {
   const std::string folder = call.arguments.text("--artifacts").value_or("results/runs/ci");
   if (bases.baseline && is_artifact(bases.baseline->file, folder))
-    throw ArgumentError("--artifacts", bases.baseline->file.string() + " is the baseline, and a file that this job writes; give another folder");
+    throw ArgumentError("--artifacts", bases.baseline->file.string() +
+                                           " is the baseline, and a file that this job writes; give another folder");
   return CiArtifacts(folder);
 }
 
@@ -210,7 +221,8 @@ ExitCode run(Call& call) {
   if (!bases.left_out.empty()) job.note(bases.left_out);
   if (call.arguments.given("--keep-program")) {
     const auto kept = keep_own_program();
-    call.console.note(kept ? "program " + kept->string() : "the program is not kept: it was built from changes that were not committed");
+    call.console.note(kept ? "program " + kept->string()
+                           : "the program is not kept: it was built from changes that were not committed");
   }
   return job.finish(started);
 }
@@ -218,16 +230,22 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command ci_command() {
-  return {"ci",
-          "One step of a CI job: run and verify a config, hold it against a baseline and a base program, report, decide",
-          {"What is exact is held against the baseline: any change fails, unless ci.accept of the config names it. With --base-binary or",
-           "--base-ref times are compared as kvproof compare does. ci.fail_on says what fails; what can be compared with nothing always",
-           "does, with exit code 4. The artifacts: record, page with plots, comparisons, JUnit, a summary in Markdown, ci.json.",
-           "On GitHub the summary is added to $GITHUB_STEP_SUMMARY and findings are annotations; harness/gate/CI.md shows a whole set-up.",
-           "JSON: ci.json."},
-          {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
-          declare,
-          run};
+  return {
+      "ci",
+      "One step of a CI job: run and verify a config, hold it against a baseline and a base program, report, decide",
+      {"What is exact is held against the baseline: any change fails, unless ci.accept of the config names it. With "
+       "--base-binary or",
+       "--base-ref times are compared as kvproof compare does. ci.fail_on says what fails; what can be compared with "
+       "nothing always",
+       "does, with exit code 4. The artifacts: record, page with plots, comparisons, JUnit, a summary in Markdown, "
+       "ci.json.",
+       "On GitHub the summary is added to $GITHUB_STEP_SUMMARY and findings are annotations; harness/gate/CI.md shows "
+       "a whole set-up.",
+       "JSON: ci.json."},
+      {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed,
+       ExitCode::interrupted},
+      declare,
+      run};
 }
 
 }  // namespace kvproof::cli

@@ -30,7 +30,8 @@ void declare(CLI::App& app) {
   add_list(app, "--set", "A.B=VALUE", "Overrides one value of the config");
   add_base_flags(app);
   add_value(app, "--baseline", "NAME", "Run the config and hold what is exact against a baseline, or a path of one");
-  add_value(app, "--out", "FILE", fmt::format("Where to write the comparison; default a new file in {}/", kRunFolder));
+  add_value(app, "--out", "FILE",
+            fmt::format("Where to write the comparison; default a new file in {}/, of two documents none", kRunFolder));
   add_toggle(app, "--self-test", "Plant slow-downs and a fault, and count which verdicts are given; an hour and more");
   add_value(app, "--log", "FILE", "With --self-test: the JSONL file that gets a line a session, and is gone on with");
   add_value(app, "--sessions", "N", "With --self-test: stop after so many more; 0 only tells what the log says");
@@ -85,9 +86,10 @@ ExitCode with_baseline(Call& call, const std::string& name, const LoadedConfig& 
 }
 
 ExitCode two_documents(Call& call, const std::vector<std::string>& files) {
-  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise", "--self-test", "--log",
-                           "--sessions"}) {
-    if (call.arguments.given(flag)) throw ArgumentError(flag, "is for a config; two documents are compared as they are");
+  for (const char* flag : {"--set", "--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise",
+                           "--self-test", "--log", "--sessions"}) {
+    if (call.arguments.given(flag))
+      throw ArgumentError(flag, "is for a config; two documents are compared as they are");
   }
   const auto party = [](const std::string& file, const Json& document) {
     return Party{document.at("schema").at("name") == compare::kBaselineSchema ? "baseline" : "record", file};
@@ -103,7 +105,8 @@ ExitCode two_documents(Call& call, const std::vector<std::string>& files) {
 /// Sessions with something planted, until the plan is done or somebody ends it.
 ExitCode self_test(Call& call, const std::string& file) {
   for (const char* flag : {"--base-binary", "--base-ref", "--candidate-binary", "--baseline", "--noise", "--out"}) {
-    if (call.arguments.given(flag)) throw ArgumentError(flag, "cannot be given beside --self-test: this program is held against itself");
+    if (call.arguments.given(flag))
+      throw ArgumentError(flag, "cannot be given beside --self-test: this program is held against itself");
   }
   ProofOptions options;
   options.program = own_program();
@@ -134,7 +137,8 @@ ExitCode run(Call& call) {
   if (files.size() != 1)
     throw ArgumentError("FILE", fmt::format("expected one config or two documents, found {} files", files.size()));
   if (!is_config(files[0]))
-    throw ArgumentError("FILE", files[0] + " is one document; give the one to hold it against, too, or a config (.yaml)");
+    throw ArgumentError("FILE",
+                        files[0] + " is one document; give the one to hold it against, too, or a config (.yaml)");
   if (call.arguments.given("--self-test")) return self_test(call, files[0]);
   for (const char* flag : {"--log", "--sessions"}) {
     if (call.arguments.given(flag)) throw ArgumentError(flag, "is for --self-test; give it too");
@@ -142,7 +146,8 @@ ExitCode run(Call& call) {
   const auto baseline = call.arguments.text("--baseline");
   const int bases = call.arguments.given("--base-binary") + call.arguments.given("--base-ref") + baseline.has_value();
   if (bases != 1)
-    throw ArgumentError("--base-binary", fmt::format("give one of --base-binary, --base-ref and --baseline, found {}", bases == 0 ? "none" : "several"));
+    throw ArgumentError("--base-binary", fmt::format("give one of --base-binary, --base-ref and --baseline, found {}",
+                                                     bases == 0 ? "none" : "several"));
   for (const char* flag : {"--candidate-binary", "--noise"}) {
     if (baseline && call.arguments.given(flag))
       throw ArgumentError(flag, "is about two programs; --baseline holds this one's run against a file");
@@ -157,13 +162,17 @@ ExitCode run(Call& call) {
 Command compare_command() {
   return {"compare",
           "Hold this program against another one, a run against a baseline, or two records against each other",
-          {"With a program as base the cases of the config are timed in fresh pairs of processes that take turns, and their tokens and",
-           "counts are compared. compare: in the config says how much is measured. CPU time of one thread gates: a slow-down counts once",
-           "it is surely there, larger than this machine's noise, found again by a second session, and not shown by the base and its own",
+          {"With a program as base the cases of the config are timed in fresh pairs of processes that take turns, and "
+           "their tokens and",
+           "counts are compared. compare: in the config says how much is measured. CPU time of one thread gates: a "
+           "slow-down counts once",
+           "it is surely there, larger than this machine's noise, found again by a second session, and not shown by "
+           "the base and its own",
            "copy as well. Of two documents the exact values are judged; their times are told and decide nothing.",
            "--self-test exits 1 where a claim does not hold, 3 while sessions are missing.",
            "JSON: the comparison, as harness/compare/document.h and results/comparison.schema.json have it."},
-          {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
+          {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed,
+           ExitCode::interrupted},
           declare,
           run};
 }

@@ -35,10 +35,12 @@ void write_record(RunJournal& journal, const RunOutcome& outcome, Console& conso
 
 }  // namespace
 
-RecordedRun run_and_record(const LoadedConfig& config, RunJournal& journal, const std::optional<Shard>& shard, Call& call) {
+RecordedRun run_and_record(const LoadedConfig& config, RunJournal& journal, const std::optional<Shard>& shard,
+                           Call& call) {
   RunProgress progress;
   const InterruptGuard guard(/*second_ends=*/true);
-  RecordedRun done{run_config(config, call.words, &progress, {}, {&journal, InterruptGuard::raised}), journal.record(), {}};
+  RecordedRun done{
+      run_config(config, call.words, &progress, {}, {&journal, InterruptGuard::raised}), journal.record(), {}};
   if (shard) done.outcome.record["shard"] = shard_json(*shard);
   progress.clear();
   try {

@@ -21,7 +21,8 @@ PairedListener show_on(ProgressLine& line) {
 }
 
 /// What the control showed is worth keeping, but no reason to lose what was measured.
-void keep_noise(const std::filesystem::path& file, const std::string& started, const TimingOutcome& outcome, Console& console) {
+void keep_noise(const std::filesystem::path& file, const std::string& started, const TimingOutcome& outcome,
+                Console& console) {
   try {
     add_noise(file, started, std::ssize(outcome.first.blocks), outcome.aa_effects());
   } catch (const RecordError& error) {
@@ -54,7 +55,9 @@ std::optional<BaseProgram> read_base(const Arguments& arguments, Console& consol
 std::string free_comparison_name(const LoadedConfig& config) {
   const std::string name = run_name(utc_now(), config.config.file.stem().string(), config.hash) + "-compare";
   std::string free = name;
-  const auto taken = [&](const char* extension) { return std::filesystem::exists(std::filesystem::path(kRunFolder) / (free + extension)); };
+  const auto taken = [&](const char* extension) {
+    return std::filesystem::exists(std::filesystem::path(kRunFolder) / (free + extension));
+  };
   for (int number = 2; taken(".jsonl") || taken(".json"); ++number) free = fmt::format("{}-{}", name, number);
   return free;
 }
@@ -80,11 +83,7 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
   const auto command = [&](const std::filesystem::path& program) {
     return measure_command(program.string(), std::filesystem::absolute(job.config.config.file).string(), job.sets);
   };
-  spec.start = [&](Side side) {
-    return start_process(command(side == Side::candidate ? job.candidate
-                                 : side == Side::base    ? job.base.program
-                                                         : copy.file()));
-  };
+  spec.start = starter_of(command(job.base.program), command(job.candidate), command(copy.file()));
   spec.cases = cases_to_time(job.config);
   spec.compare = job.config.config.compare;
   spec.recorded = read_noise(job.noise);
@@ -101,8 +100,9 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
   }
   keep_noise(job.noise, started, outcome, console);
   TimedComparison result;
-  result.document = compare_programs(job.base.party, job.party, job.config, outcome, started,
-                                     1e-9 * static_cast<double>(probe.now_ns() - begin), file, job.config.config.ci.accept);
+  result.document =
+      compare_programs(job.base.party, job.party, job.config, outcome, started,
+                       1e-9 * static_cast<double>(probe.now_ns() - begin), file, job.config.config.ci.accept);
   result.code = compare::conclude(result.document);
   return result;
 }

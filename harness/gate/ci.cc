@@ -16,14 +16,17 @@ void find_in_case(const View& one, std::vector<Finding>& found) {
   const std::string id = one.at("id").text();
   if (one.at("status").text() != "ok") {
     const View error = one.at("error");
-    found.push_back({"error", static_cast<ExitCode>(error.at("exit_code").integer()), fmt::format("{}: FAILED: {}", id, error.at("message").text())});
+    found.push_back({"error", static_cast<ExitCode>(error.at("exit_code").integer()),
+                     fmt::format("{}: FAILED: {}", id, error.at("message").text())});
     return;
   }
   if (one.at("agreement").at("verdict").text() == "DISAGREE")
-    found.push_back({"disagree", ExitCode::disagree, id + ": DISAGREE: the engine's tokens are not those of full recompute"});
+    found.push_back(
+        {"disagree", ExitCode::disagree, id + ": DISAGREE: the engine's tokens are not those of full recompute"});
   if (const View validity = one.at("validity"); validity.at("verdict").text() != "VALID") {
     const auto reasons = validity.at("reasons").items();
-    found.push_back({"error", ExitCode::failed, fmt::format("{}: INVALID: {}", id, reasons.empty() ? "no reason is given" : reasons[0].text())});
+    found.push_back({"error", ExitCode::failed,
+                     fmt::format("{}: INVALID: {}", id, reasons.empty() ? "no reason is given" : reasons[0].text())});
   }
 }
 
@@ -36,8 +39,9 @@ std::vector<Finding> findings_of_run(const Json& document) {
   if (record.has("verifications")) {
     for (const View& one : record.at("verifications").items()) {
       const std::string verdict = one.at("verdict").text();
-      const std::string text = fmt::format("verification {}: {}: the KV cache {}", one.at("checkpoint").text(), verdict,
-                                           verdict == "FAIL" ? "is wrong; the report says where" : "could not be judged in the time there was");
+      const std::string text = fmt::format(
+          "verification {}: {}: the KV cache {}", one.at("checkpoint").text(), verdict,
+          verdict == "FAIL" ? "is wrong; the report says where" : "could not be judged in the time there was");
       if (verdict == "FAIL") found.push_back({"disagree", ExitCode::disagree, text});
       if (verdict == "INCONCLUSIVE") found.push_back({"inconclusive", ExitCode::inconclusive, text});
     }
@@ -87,21 +91,24 @@ Json ci_json(const CiVerdict& verdict, const LoadedConfig& config, bool strict, 
   Json warnings = list(verdict.warnings);
   const std::vector<std::string> unused = unused_accepts(comparisons);
   for (const std::string& word : unused)
-    warnings.push_back({{"kind", "accept"}, {"text", fmt::format("ci.accept: {} is no longer needed: nothing of it changed; remove it", word)}});
+    warnings.push_back(
+        {{"kind", "accept"},
+         {"text", fmt::format("ci.accept: {} is no longer needed: nothing of it changed; remove it", word)}});
   for (const Json& comparison : comparisons) {
     for (const Json& text : comparison.at("warnings")) warnings.push_back({{"kind", "note"}, {"text", text}});
   }
-  return {{"schema", {{"name", kCiSchema}, {"version", kCiVersion}}},
-          {"kvproof", {{"version", build_info().version}, {"commit", build_info().commit}, {"dirty", build_info().dirty}}},
-          {"started", started},
-          {"config", {{"file", config.config.file.string()}, {"hash", config.hash}}},
-          {"strict", strict},
-          {"fail_on", config.config.ci.fail_on},
-          {"accept", {{"given", config.config.ci.accept}, {"unused", unused}}},
-          {"failures", list(verdict.failures)},
-          {"warnings", warnings},
-          {"artifacts", artifacts},
-          {"exit_code", static_cast<int>(verdict.code)}};
+  return {
+      {"schema", {{"name", kCiSchema}, {"version", kCiVersion}}},
+      {"kvproof", {{"version", build_info().version}, {"commit", build_info().commit}, {"dirty", build_info().dirty}}},
+      {"started", started},
+      {"config", {{"file", config.config.file.string()}, {"hash", config.hash}}},
+      {"strict", strict},
+      {"fail_on", config.config.ci.fail_on},
+      {"accept", {{"given", config.config.ci.accept}, {"unused", unused}}},
+      {"failures", list(verdict.failures)},
+      {"warnings", warnings},
+      {"artifacts", artifacts},
+      {"exit_code", static_cast<int>(verdict.code)}};
 }
 
 }  // namespace kvproof

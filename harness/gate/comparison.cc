@@ -56,7 +56,8 @@ std::vector<std::string> ids_of(const Json& baseline) {
 std::map<std::string, std::string> shapes_of(const Json& record) {
   std::map<std::string, std::string> shapes;
   for (const View& one : View(record).at("cases").items()) {
-    if (one.has("shape") && one.at("shape").json().contains("label")) shapes[one.at("id").text()] = one.at("shape").at("label").text();
+    if (one.has("shape") && one.at("shape").json().contains("label"))
+      shapes[one.at("id").text()] = one.at("shape").at("label").text();
   }
   return shapes;
 }
@@ -98,7 +99,11 @@ Json advisory_times(const compare::ExactComparison& exact, const Json& base, con
     return std::any_of(cases.begin(), cases.end(), [](const Json& one) { return one.contains("times"); });
   };
   if (!keeps_times(base) || !keeps_times(candidate)) return nullptr;
-  Json timing = {{"kind", "advisory"}, {"verdict", nullptr}, {"reason", nullptr}, {"metrics", Json::array()}, {"controls", Json::array()}};
+  Json timing = {{"kind", "advisory"},
+                 {"verdict", nullptr},
+                 {"reason", nullptr},
+                 {"metrics", Json::array()},
+                 {"controls", Json::array()}};
   if (exact.other_machine) {
     timing["verdict"] = word(compare::Verdict::incomparable);
     timing["reason"] = *exact.other_machine;
@@ -115,7 +120,8 @@ Json advisory_times(const compare::ExactComparison& exact, const Json& base, con
       if (!a || !b) continue;
       for (const std::string name : {"prefill", "tpot", "e2e"}) {
         const View x = a->at(name + "_ns"), y = b->at(name + "_ns");
-        if (!x.is_null() && !y.is_null()) timing["metrics"].push_back(advisory_json(id, path + "_" + name + " wall", x, y));
+        if (!x.is_null() && !y.is_null())
+          timing["metrics"].push_back(advisory_json(id, path + "_" + name + " wall", x, y));
       }
     }
   }
@@ -129,8 +135,12 @@ Json advisory_times(const compare::ExactComparison& exact, const Json& base, con
 
 Json party_json(const Party& party, const MeasureHello& hello, const MachineFacts& machine) {
   const bool here = hello.fingerprint == machine.fingerprint;
-  return {{"kind", party.kind},       {"name", party.name},   {"version", hello.version},
-          {"commit", hello.commit},   {"dirty", hello.dirty}, {"fingerprint", hello.fingerprint},
+  return {{"kind", party.kind},
+          {"name", party.name},
+          {"version", hello.version},
+          {"commit", hello.commit},
+          {"dirty", hello.dirty},
+          {"fingerprint", hello.fingerprint},
           {"cpu_model", here && machine.cpu_model.has_value() ? Json(*machine.cpu_model) : Json()},
           {"started", nullptr}};
 }
@@ -155,13 +165,14 @@ Json baseline_of(const PairedSession& session, Side side) {
     if (each.sides.empty()) continue;  // interrupted before
     const CaseFacts& facts = each.sides.at(side);
     const bool same = facts.naive.tokens == facts.engine.tokens;
-    baseline["cases"].push_back({{"id", facts.id},
-                                 {"status", "ok"},
-                                 {"workload", {{"hash", hello.config_hash}}},
-                                 {"exact",
-                                  {{"agreement", same ? "the engine's tokens are naive's" : "the engine's tokens are not naive's"},
-                                   {"naive", exact_path(facts.naive)},
-                                   {"engine", exact_path(facts.engine)}}}});
+    baseline["cases"].push_back(
+        {{"id", facts.id},
+         {"status", "ok"},
+         {"workload", {{"hash", hello.config_hash}}},
+         {"exact",
+          {{"agreement", same ? "the engine's tokens are naive's" : "the engine's tokens are not naive's"},
+           {"naive", exact_path(facts.naive)},
+           {"engine", exact_path(facts.engine)}}}});
   }
   return baseline;
 }
@@ -182,15 +193,28 @@ std::string sentence_of(const TimingOutcome& outcome) {
 std::vector<std::string> margin_warnings(const TimingOutcome& outcome) {
   std::map<std::string, double> wide;
   for (const TimedVerdict& each : outcome.verdicts) {
-    if (each.judged.gated && each.judged.margin.share > compare::kWideMargin) wide[each.judged.metric] = each.judged.margin.share;
+    if (each.judged.gated && each.judged.margin.share > compare::kWideMargin)
+      wide[each.judged.metric] = each.judged.margin.share;
   }
   std::vector<std::string> warnings;
   for (const auto& [metric, share] : wide) {
-    warnings.push_back(fmt::format("{}: identical programs have differed by so much on this machine that only changes above {:.1f} % "
-                                   "count; use a quieter one, or remove the noise file if it has become quieter",
-                                   metric, 100 * share));
+    warnings.push_back(
+        fmt::format("{}: identical programs have differed by so much on this machine that only changes above {:.1f} % "
+                    "count; use a quieter one, or remove the noise file if it has become quieter",
+                    metric, 100 * share));
   }
   return warnings;
+}
+
+/// "" unless both are of one commit, as it is there.
+std::string same_commit_warning(const PairedSession& session) {
+  const MeasureHello &base = session.base, &candidate = session.candidate;
+  if (base.commit == "unknown" || base.commit != candidate.commit || base.dirty || candidate.dirty) return "";
+  return fmt::format(
+      "base and candidate are both built from commit {}, with nothing changed: only how they were built or started, "
+      "and "
+      "noise, can differ; if a change was meant, build it, or name another base",
+      base.commit);
 }
 
 Json untimed_json(const PairedSession& session) {
@@ -209,7 +233,8 @@ Json untimed_json(const PairedSession& session) {
   return list;
 }
 
-Json paired_times(const TimingOutcome& outcome, const CompareSpec& spec, double seconds, const std::filesystem::path& journal) {
+Json paired_times(const TimingOutcome& outcome, const CompareSpec& spec, double seconds,
+                  const std::filesystem::path& journal) {
   const compare::Verdict verdict = outcome.verdict();
   const std::string reason = sentence_of(outcome);
   Json timing = {{"kind", "paired"},
@@ -228,7 +253,9 @@ Json paired_times(const TimingOutcome& outcome, const CompareSpec& spec, double 
                  {"metrics", Json::array()},
                  {"controls", Json::array()}};
   for (const TimedVerdict& each : outcome.verdicts) {
-    const auto of = [&](double UnitTimes::*side) { return each.times ? std::optional((*each.times).*side) : std::nullopt; };
+    const auto of = [&](double UnitTimes::*side) {
+      return each.times ? std::optional((*each.times).*side) : std::nullopt;
+    };
     timing["metrics"].push_back(compare::metric_json(each.judged, each.second, of(&UnitTimes::base_ns),
                                                      of(&UnitTimes::candidate_ns), outcome.family.tests));
   }
@@ -272,8 +299,11 @@ Json compare_programs(const Party& base_party, const Party& candidate_party, con
       document["warnings"].push_back(each.sides.at(Side::base).id + " was not timed: " + each.untimed);
   }
   for (const std::string& warning : margin_warnings(outcome)) document["warnings"].push_back(warning);
+  if (const std::string warning = same_commit_warning(outcome.first); !warning.empty())
+    document["warnings"].push_back(warning);
   compare::Accepted accepted(accept);
-  document["cases"] = compare::cases_json(compare::compare_exact(before, now), ids_of(before), ids_of(now), shapes, accepted);
+  document["cases"] =
+      compare::cases_json(compare::compare_exact(before, now), ids_of(before), ids_of(now), shapes, accepted);
   document["timing"] = paired_times(outcome, config.config.compare, seconds, journal);
   document["accept"] = accepted.json();
   // Both are: measure_paired refuses two that were compiled differently.
@@ -311,14 +341,17 @@ std::vector<compare::Finding> unchecked_floors(const Json& record, const std::ma
   for (const View& one : View(record).at("cases").items()) {
     if (one.at("status").text() != "ok") continue;  // a finding of its own
     if (const auto withheld = one.at("speedup").at("withheld").text_or_null())
-      found.push_back({"incomparable", ExitCode::no_baseline,
-                       fmt::format("{}: its floors cannot be held: the speed-up is withheld: {}", one.at("id").text(), *withheld)});
+      found.push_back(
+          {"incomparable", ExitCode::no_baseline,
+           fmt::format("{}: its floors cannot be held: the speed-up is withheld: {}", one.at("id").text(), *withheld)});
   }
   const Json held = floors_json(record, floors);
   for (const auto& [name, floor] : floors) {
-    const bool any = std::any_of(held.begin(), held.end(), [&, &name = name](const Json& one) { return one.at("metric") == name; });
+    const bool any =
+        std::any_of(held.begin(), held.end(), [&, &name = name](const Json& one) { return one.at("metric") == name; });
     if (!any)
-      found.push_back({"incomparable", ExitCode::no_baseline, fmt::format("ci.floors: no case has a {} to hold against {:.2f}", name, floor)});
+      found.push_back({"incomparable", ExitCode::no_baseline,
+                       fmt::format("ci.floors: no case has a {} to hold against {:.2f}", name, floor)});
   }
   return found;
 }

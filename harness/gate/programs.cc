@@ -34,7 +34,8 @@ Output output_of(const std::string& command) {
   if (!pipe) throw RecordError(command, "could not be started: the system has no process to spare; try again");
   Output output;
   std::array<char, 4096> buffer;
-  for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) output.text.append(buffer.data(), n);
+  for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    output.text.append(buffer.data(), n);
   const int status = pclose(pipe);
   output.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
   while (output.text.ends_with('\n')) output.text.pop_back();
@@ -46,8 +47,10 @@ std::string git_in(const fs::path& folder) { return "LC_ALL=C git -C " + shell_q
 /// Of one commit there are as many programs as ways to build it: times of another compiler or LibTorch are no base.
 fs::path folder_of(const Commit& commit) {
   const BuildInfo& build = build_info();
-  const std::string way = fmt::format("{}\n{}\n{}\n{}", build.build_type, build.compiler, build.compiler_flags, build.torch_version);
-  return program_cache() / fmt::format("{}-{}-{}", commit.hash, build.build_type, xxh128_of(way.data(), way.size()).substr(0, 8));
+  const std::string way =
+      fmt::format("{}\n{}\n{}\n{}", build.build_type, build.compiler, build.compiler_flags, build.torch_version);
+  return program_cache() /
+         fmt::format("{}-{}-{}", commit.hash, build.build_type, xxh128_of(way.data(), way.size()).substr(0, 8));
 }
 
 constexpr const char* kCacheRemedy = "set XDG_CACHE_HOME to a folder with room";
@@ -78,15 +81,18 @@ std::string last_lines(const fs::path& log, std::size_t most) {
 
 /// What makes the program of a clone, as one line of shell.
 std::string build_command(const Commit& commit, const fs::path& folder) {
-  const std::string source = shell_quoted((folder / "source").string()), build = shell_quoted((folder / "build").string());
+  const std::string source = shell_quoted((folder / "source").string()),
+                    build = shell_quoted((folder / "build").string());
   // What was fetched for the repository serves the clone too. The program outlives its clone, so it must find LibTorch where
   // the repository has it.
   const fs::path deps = commit.repository / ".deps", torch = deps / "torch/share/cmake/Torch";
-  std::string command = fmt::format("git clone -q --shared --no-checkout {1} {0}", source, shell_quoted(commit.repository.string()));
+  std::string command =
+      fmt::format("git clone -q --shared --no-checkout {1} {0}", source, shell_quoted(commit.repository.string()));
   command += fmt::format(" && git -C {} checkout -q --detach {}", source, commit.hash);
   command += fmt::format(" && {{ [ ! -d {0} ] || ln -s {0} {1}/.deps; }}", shell_quoted(deps.string()), source);
-  command += fmt::format(" && cmake -S {} -B {} $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE={} -DKVPROOF_TESTS=OFF",
-                         source, build, build_info().build_type);
+  command += fmt::format(
+      " && cmake -S {} -B {} $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE={} -DKVPROOF_TESTS=OFF",
+      source, build, build_info().build_type);
   if (fs::is_directory(torch)) command += " -DTorch_DIR=" + shell_quoted(torch.string());
   command += fmt::format(" && cmake --build {} --target kvproof --parallel", build);
   return command;
@@ -95,7 +101,8 @@ std::string build_command(const Commit& commit, const fs::path& folder) {
 void require_running(const fs::path& program, const Commit& commit) {
   const Output said = output_of(shell_quoted(program.string()) + " --version 2>&1");
   if (said.status != 0)
-    throw NoBaselineError(commit.hash, fmt::format("was built in {}, but does not run: {}", program.parent_path().string(), said.text));
+    throw NoBaselineError(
+        commit.hash, fmt::format("was built in {}, but does not run: {}", program.parent_path().string(), said.text));
 }
 
 /// In one step: who looks meanwhile finds the old one, or none.
@@ -123,14 +130,18 @@ std::string no_repository(const fs::path& folder) {
 fs::path own_program() {
   std::error_code error;
   const fs::path file = fs::read_symlink("/proc/self/exe", error);
-  if (error) throw RecordError("/proc/self/exe", "cannot be read: " + error.message() + "; compare needs this program's own file");
+  if (error)
+    throw RecordError("/proc/self/exe",
+                      "cannot be read: " + error.message() + "; compare needs this program's own file");
   return file;
 }
 
 void require_program(const fs::path& file, const std::string& name) {
   std::error_code error;
-  if (!fs::exists(file, error)) throw NoBaselineError(name, "no such file; give the path of a kvproof built from the base");
-  if (fs::is_directory(file, error)) throw NoBaselineError(name, "is a folder; give the program in it, as build/kvproof");
+  if (!fs::exists(file, error))
+    throw NoBaselineError(name, "no such file; give the path of a kvproof built from the base");
+  if (fs::is_directory(file, error))
+    throw NoBaselineError(name, "is a folder; give the program in it, as build/kvproof");
   if (access(file.c_str(), X_OK) != 0) throw NoBaselineError(name, "is not executable; give the path of a kvproof");
 }
 
@@ -170,11 +181,14 @@ Commit find_commit(const std::string& ref, const fs::path& folder) {
   if (top.status != 0) throw NoBaselineError(ref, no_repository(folder));
   const Output hash = output_of(git_in(top.text) + "rev-parse --verify --quiet --end-of-options " +
                                 shell_quoted(ref + "^{commit}") + " 2>/dev/null");
-  const Output present = hash.status == 0 ? output_of(git_in(top.text) + "cat-file -e " + hash.text + " 2>/dev/null") : hash;
+  const Output present =
+      hash.status == 0 ? output_of(git_in(top.text) + "cat-file -e " + hash.text + " 2>/dev/null") : hash;
   if (hash.status == 0 && present.status == 0) return {top.text, hash.text};
   if (output_of(git_in(top.text) + "rev-parse --is-shallow-repository").text == "true")
-    throw NoBaselineError(ref, "no such commit in this clone, which is shallow; fetch the history (git fetch --unshallow; for "
-                               "actions/checkout: fetch-depth: 0)");
+    throw NoBaselineError(
+        ref,
+        "no such commit in this clone, which is shallow; fetch the history (git fetch --unshallow; for "
+        "actions/checkout: fetch-depth: 0)");
   throw NoBaselineError(ref, "no such commit in " + top.text + "; git log shows those that are there");
 }
 
@@ -197,11 +211,13 @@ fs::path program_of(const Commit& commit, const std::function<void(const std::st
   const WorkFolder work(folder, "building-", kCacheRemedy);  // of two jobs that build one commit each has its own
   const fs::path own_log = work.path() / "build.log", built_program = work.path() / "kvproof";
   say(fmt::format("builds {} in {}", commit.hash.substr(0, 12), folder.string()));
-  const Output built = output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, work.path()), shell_quoted(own_log.string())));
+  const Output built =
+      output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, work.path()), shell_quoted(own_log.string())));
   const std::string end = last_lines(own_log, 800);
   std::error_code error;
   fs::rename(own_log, log, error);
-  if (built.status != 0) throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), end));
+  if (built.status != 0)
+    throw NoBaselineError(commit.hash, fmt::format("cannot be built here; {} ends in:\n{}", log.string(), end));
   if (!fs::exists(work.path() / "build/kvproof"))
     throw NoBaselineError(commit.hash, fmt::format("its build left no program; {} says what it did", log.string()));
   fs::rename(work.path() / "build/kvproof", built_program);

@@ -52,8 +52,8 @@ struct Commit {
   std::string hash;                  // 40 digits
 };
 
-/// throws NoBaselineError (place: ref): no repository here that git reads (with git's words), git is missing, no such commit; in a shallow clone with what
-///        makes it whole (fetch-depth: 0)
+/// throws NoBaselineError (place: ref): no repository here that git reads (with git's words), git is missing, no such
+///        commit; in a shallow clone with what makes it whole (fetch-depth: 0)
 Commit find_commit(const std::string& ref, const std::filesystem::path& folder = ".");
 
 /// The program of a commit out of the cache; absent: it has not been built there as this

@@ -33,7 +33,8 @@ std::vector<Metric> metrics_of(const CompareSpec& spec) {
 std::vector<Path> paths_of(const std::vector<Timed>& timed) {
   std::vector<Path> paths;
   for (const Path path : {Path::naive, Path::engine}) {
-    if (std::any_of(timed.begin(), timed.end(), [&](const Timed& one) { return one.path == path; })) paths.push_back(path);
+    if (std::any_of(timed.begin(), timed.end(), [&](const Timed& one) { return one.path == path; }))
+      paths.push_back(path);
   }
   return paths;
 }
@@ -52,7 +53,8 @@ PairedSpec paired_spec(const TimingSpec& spec, int64_t blocks) {
   paired.warm_up = {1, spec.compare.warm_up_ms * 1'000'000, paths_of(timed)};
   std::vector<Timed> uncontrolled = timed;
   for (const Case& cell : spec.cases) {
-    const auto left = std::remove_if(uncontrolled.begin(), uncontrolled.end(), [&](const Timed& one) { return has(cell, one); });
+    const auto left =
+        std::remove_if(uncontrolled.begin(), uncontrolled.end(), [&](const Timed& one) { return has(cell, one); });
     paired.cases.push_back({cell.id, timed, left != uncontrolled.end()});
     uncontrolled.erase(left, uncontrolled.end());
   }
@@ -78,7 +80,8 @@ const CaseFacts* facts_of(const PairedSession& session, std::size_t index) {
   return &facts.sides.at(Side::base);
 }
 
-Measured measured_of(const PairedSession& session, const std::string& id, const Metric& metric, Side against, bool gated) {
+Measured measured_of(const PairedSession& session, const std::string& id, const Metric& metric, Side against,
+                     bool gated) {
   const auto y = log_ratios(session.blocks, id, metric.timed, against, metric.clock);
   Measured measured{id, metric_name(metric.timed, metric.clock), {}, gated};
   if (!y.empty()) measured.effects = compare::block_effects(y);
@@ -110,7 +113,8 @@ std::map<std::string, compare::Margin> margins_of(const TimingSpec& spec, const 
 
 double per_unit(const std::array<EpochTimes, 2>& epochs, ClockKind clock) {
   const int64_t EpochTimes::*time = clock == ClockKind::wall ? &EpochTimes::wall_ns : &EpochTimes::cpu_ns;
-  return static_cast<double>(epochs[0].*time + epochs[1].*time) / static_cast<double>(epochs[0].units + epochs[1].units);
+  return static_cast<double>(epochs[0].*time + epochs[1].*time) /
+         static_cast<double>(epochs[0].units + epochs[1].units);
 }
 
 std::optional<UnitTimes> unit_times(const PairedSession& session, const std::string& id, const std::string& metric) {
@@ -134,7 +138,8 @@ std::optional<UnitTimes> unit_times(const PairedSession& session, const std::str
 /// What a second session must measure again.
 TimingSpec narrowed(const TimingSpec& spec, const std::vector<Judged>& fired) {
   TimingSpec again = spec;
-  const bool joined = std::any_of(fired.begin(), fired.end(), [](const Judged& one) { return one.case_id == compare::kAllCases; });
+  const bool joined =
+      std::any_of(fired.begin(), fired.end(), [](const Judged& one) { return one.case_id == compare::kAllCases; });
   std::erase_if(again.compare.time, [&](const std::string& word) {
     return std::none_of(fired.begin(), fired.end(),
                         [&](const Judged& one) { return one.metric == metric_name(timed_of(word), ClockKind::cpu); });
@@ -172,10 +177,13 @@ JudgedSession judge_paired(const PairedSession& session, const TimingSpec& spec,
   compare::Session measured{all_measured(session, spec, Side::candidate), all_measured(session, spec, Side::control),
                             margins_of(spec, session.candidate.fingerprint)};
   if (family.cases_joined) measured.compared = compare::join_cases(measured.compared);
-  if (only) std::erase_if(measured.compared, [&](const Measured& one) { return !is_among(*only, one.case_id, one.metric); });
+  if (only)
+    std::erase_if(measured.compared, [&](const Measured& one) { return !is_among(*only, one.case_id, one.metric); });
   JudgedSession judged;
   for (const Measured& each : measured.controls) {
-    Judged one{each.case_id, each.metric, each.gated, compare::effect_of(each.effects), measured.margins[each.metric], {}, {}, {}, {}, {}};
+    Judged one{
+        each.case_id, each.metric, each.gated, compare::effect_of(each.effects), measured.margins[each.metric], {}, {},
+        {},           {},          {}};
     one.verdict = compare::judge(one.effect, one.margin);
     judged.controls.push_back(std::move(one));
   }

@@ -14,10 +14,10 @@
 namespace kvproof {
 
 struct TimingSpec {
-  std::function<StartedChild(Side)> start;   // as PairedSpec
-  std::vector<Case> cases;                   // in an order that needs each model once
-  CompareSpec compare;                       // how much is measured, and of what
-  std::vector<compare::AaEffect> recorded;   // what identical code showed before: the noise floor
+  std::function<StartedChild(Side)> start;  // as PairedSpec
+  std::vector<Case> cases;                  // in an order that needs each model once
+  CompareSpec compare;                      // how much is measured, and of what
+  std::vector<compare::AaEffect> recorded;  // what identical code showed before: the noise floor
 };
 
 /// A time of a case on one side, of one unit (a prefill, a step, a generation): the median of the blocks.
@@ -26,9 +26,9 @@ struct UnitTimes {
 };
 
 struct TimedVerdict {
-  compare::Judged judged;                  // of both sessions together
-  std::optional<compare::Judged> second;   // what the second session said alone
-  std::optional<UnitTimes> times;          // absent where cases were joined
+  compare::Judged judged;                 // of both sessions together
+  std::optional<compare::Judged> second;  // what the second session said alone
+  std::optional<UnitTimes> times;         // absent where cases were joined
 };
 
 struct TimingOutcome {

@@ -235,11 +235,16 @@ def run_called_workflow(folder):
         os.makedirs(os.path.join(programs, name))
     code, said = shell(drop["run"], folder, {"HOME": folder, "BASE_REF": "bb"})
     assert code == 0 and os.listdir(programs) == ["bb-Release"], said
+    history = steps["Add to the history"]
     plain = dict.fromkeys(gate["env"], "") | {"HOME": folder, "XDG_CACHE_HOME": "", "CONFIG": "configs/gate.yaml"}
     summary = os.path.join(folder, "step.md")
     code, said = shell(gate["run"], folder, plain | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": summary, "STRICT": "yes"})
     assert code == 0 and os.path.getsize(summary) > 0, said[-2000:]
     assert os.path.exists(os.path.join(folder, "results/runs/ci/ci.json"))
+    code, said = shell(history["run"], folder, {"HISTORY": "kept/history.jsonl"})
+    assert code == 0 and os.path.getsize(os.path.join(folder, "results/runs/ci/trend.html")) > 0, said
+    with open(os.path.join(folder, "kept/history.jsonl")) as f:
+        assert len(f.readlines()) == 2, said  # a line for each case
     code, said = shell(gate["run"], folder, plain | {"BASELINE": "edited.json", "GITHUB_ACTIONS": "true", "REPORT_TIMES": "yes"})
     assert code == 4 and "edited.json" in said, (code, said[-2000:])  # it comes with a later block
     code, said = shell(gate["run"], folder, plain | {"BASE_REF": "nowhere"})

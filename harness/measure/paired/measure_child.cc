@@ -39,6 +39,12 @@ std::string measure_command(const std::string& program, const std::string& confi
   return command;
 }
 
+std::function<StartedChild(Side)> starter_of(std::string base, std::string candidate, std::string control) {
+  return [base = std::move(base), candidate = std::move(candidate), control = std::move(control)](Side side) {
+    return start_process(side == Side::candidate ? candidate : side == Side::base ? base : control);
+  };
+}
+
 MeasureChild::MeasureChild(Side side, StartedChild child, const MeasureDeadlines& deadlines)
     : side_(side), child_(std::move(child)), deadlines_(deadlines) {
   try {

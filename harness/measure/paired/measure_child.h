@@ -32,6 +32,9 @@ StartedChild start_process(const std::string& command);
 std::string measure_command(const std::string& program, const std::string& config,
                             const std::vector<std::string>& sets);
 
+/// Starts the process of a side: PairedSpec's way to its children. Each argument is a command, as of measure_command.
+std::function<StartedChild(Side)> starter_of(std::string base, std::string candidate, std::string control);
+
 /// How long each request may take.
 struct MeasureDeadlines {
   double hello_s = 60, open_s = 900, epoch_s = 900;

@@ -83,9 +83,6 @@ PairedSession measure_paired(const PairedSpec& spec, Journal* journal = nullptr,
 
 /// As measure_paired's journal has it.
 Json block_json(int64_t block, const std::vector<Rounds>& rounds);
-/// The blocks of a journal's lines, in order; other kinds of lines are passed over.
-/// throws ArgumentError: a line is not what block_json writes (place: "block 3, rounds.…")
-std::vector<std::vector<Rounds>> blocks_of(const std::vector<Json>& lines);
 
 enum class ClockKind { wall, cpu };
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "engine/error.h"
 #include "harness/measure/paired/paired.h"
 
 namespace kvproof {
@@ -12,42 +11,6 @@ namespace {
 
 Json epochs_json(const std::array<EpochTimes, 2>& epochs) {
   return Json::array({Json(header_of(epochs[0])), Json(header_of(epochs[1]))});
-}
-
-std::array<EpochTimes, 2> epochs_of(const JsonFields& round, const std::string& name) {
-  const nlohmann::json& list = round.list(name);
-  if (list.size() != 2 || !list[0].is_object() || !list[1].is_object()) round.fail(name, "two epochs");
-  return {times_of(list[0]), times_of(list[1])};
-}
-
-Rounds rounds_of(const nlohmann::json& entry) {
-  const JsonFields fields(entry, "samples.");
-  Rounds run;
-  run.id = fields.text("case");
-  run.timed = timed_of(fields.text("what"));
-  run.against = fields.text("against", {"candidate", "control"}) == "control" ? Side::control : Side::candidate;
-  for (const nlohmann::json& one : fields.list("rounds")) {
-    if (!one.is_object()) fields.fail("rounds", "a list of objects");
-    const JsonFields round(one, "samples.rounds.");
-    run.rounds.push_back({epochs_of(round, "base"), epochs_of(round, "other")});
-  }
-  return run;
-}
-
-std::vector<Rounds> block_of(const nlohmann::json& line, std::size_t block) {
-  try {
-    const JsonFields fields(line);
-    const auto expected = static_cast<int64_t>(block);
-    fields.integer("block", expected, expected);
-    std::vector<Rounds> rounds;
-    for (const nlohmann::json& entry : fields.list("samples")) {
-      if (!entry.is_object()) fields.fail("samples", "a list of objects");
-      rounds.push_back(rounds_of(entry));
-    }
-    return rounds;
-  } catch (const ArgumentError& error) {
-    throw ArgumentError(fmt::format("block {}, {}", block, error.place()), error.message());
-  }
 }
 
 double log_time(const std::array<EpochTimes, 2>& epochs, ClockKind clock, const std::string& what) {
@@ -73,15 +36,6 @@ Json block_json(int64_t block, const std::vector<Rounds>& rounds) {
                        {"rounds", std::move(list)}});
   }
   return {{"kind", "block"}, {"block", block}, {"samples", std::move(samples)}};
-}
-
-std::vector<std::vector<Rounds>> blocks_of(const std::vector<Json>& lines) {
-  std::vector<std::vector<Rounds>> blocks;
-  for (const Json& line : lines) {
-    if (!line.is_object() || line.value("kind", Json()) != "block") continue;
-    blocks.push_back(block_of(nlohmann::json(line), blocks.size()));
-  }
-  return blocks;
 }
 
 std::vector<std::vector<double>> log_ratios(const std::vector<std::vector<Rounds>>& blocks, const std::string& id,

@@ -158,6 +158,23 @@ TEST_CASE("two equal programs are IDENTICAL and EQUIVALENT, with what was measur
   CHECK(document["warnings"].empty());
 }
 
+TEST_CASE("two programs of one commit are told to be that, unless something was changed or nobody knows",
+          "[gate][comparison]") {
+  FakeGate gate;
+  const auto warnings = [&](const std::string& commit, bool dirty) {
+    for (auto& [side, program] : gate.programs) {
+      program.hello.commit = commit;
+      program.hello.dirty = dirty && side == Side::candidate;
+    }
+    return programs(gate)["warnings"];
+  };
+  CHECK(warnings("abc", false) == Json({"base and candidate are both built from commit abc, with nothing changed: only "
+                                        "how they were built or started, and noise, can differ; if a change was meant, "
+                                        "build it, or name another base"}));
+  CHECK(warnings("abc", true).empty());
+  CHECK(warnings("unknown", false).empty());
+}
+
 TEST_CASE("a confirmed slow-down of a program is its exit code 1, with what the second session said",
           "[gate][comparison]") {
   FakeGate gate;
@@ -265,7 +282,9 @@ TEST_CASE("a floor that cannot be held is a finding, not a pass", "[gate][compar
   REQUIRE_FALSE(withheld.empty());
   CHECK(withheld[0].kind == "incomparable");
   CHECK(withheld[0].code == ExitCode::no_baseline);
-  CHECK(withheld[0].text == "demo/france: its floors cannot be held: the speed-up is withheld: naive and engine generated different numbers of tokens");
+  CHECK(withheld[0].text ==
+        "demo/france: its floors cannot be held: the speed-up is withheld: naive and engine generated different "
+        "numbers of tokens");
   Json none = fit_record();
   for (Json& one : none["cases"]) one["speedup"]["decode"] = nullptr;
   const auto missing = unchecked_floors(none, {{"speedup_decode", 5.0}});

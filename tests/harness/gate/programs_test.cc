@@ -247,8 +247,9 @@ TEST_CASE("a copy whose program was killed goes with the next one that is made",
   const fs::path copies = folder / "tmp";
   shell(folder / ".", "printf '#!/bin/sh\\n' >kvproof && chmod 755 kvproof");
   // Nobody has so high a number: Linux gives no process more than 4194304.
-  shell(copies, "mkdir kvproof-control-4194999-aaaaaa kvproof-control-bbbbbb kvproof-other-4194999-cccccc && "
-                "mkdir kvproof-control-$PPID-dddddd");
+  shell(copies,
+        "mkdir kvproof-control-4194999-aaaaaa kvproof-control-bbbbbb kvproof-other-4194999-cccccc && "
+        "mkdir kvproof-control-$PPID-dddddd");
   const Variable tmp("TMPDIR", copies.string());
   const ProgramCopy copy(folder / "kvproof"), another(folder / "kvproof");
   CHECK_FALSE(fs::exists(copies / "kvproof-control-4194999-aaaaaa"));

@@ -166,8 +166,7 @@ TEST_CASE("a session of too few blocks for its tests gets more", "[gate][timing]
   const TimingOutcome outcome = gate.run();
   CHECK(outcome.family.blocks == 8);
   CHECK(outcome.first.blocks.size() == 8);
-  CHECK(outcome.family.note ==
-        "4 gated tests need 8 blocks to tell one slow-down from chance: 8 in place of 6");
+  CHECK(outcome.family.note == "4 gated tests need 8 blocks to tell one slow-down from chance: 8 in place of 6");
 }
 
 TEST_CASE("cases are judged together where no bearable number of blocks carries them one by one", "[gate][timing]") {
