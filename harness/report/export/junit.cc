@@ -217,7 +217,7 @@ std::string render_junit(const Json& json) {
   std::vector<Suite> suites;
   for (const std::string& checkpoint : checkpoints_of(record)) suites.push_back(suite_of(checkpoint, record));
   return junit::document_text("kvproof run " + record.at("config").at("file").text(), record.at("started").text(),
-                              suites);
+                              suites, junit::Times::summed);
 }
 
 }  // namespace kvproof

@@ -26,7 +26,7 @@ std::string without_zone(const std::string& moment) {
 
 struct Counts {
   int64_t tests = 0, failures = 0, errors = 0, skipped = 0;
-  std::optional<double> ns;
+  double ns = 0;
 
   void add(const Test& test) {
     const std::string_view element = test.outcome.element == nullptr ? "" : test.outcome.element;
@@ -34,16 +34,16 @@ struct Counts {
     failures += element == "failure";
     errors += element == "error";
     skipped += element == "skipped";
-    if (test.ns) ns = ns.value_or(0) + *test.ns;
+    ns += test.ns.value_or(0);
   }
 };
 
-void write_counts(pugi::xml_node node, const Counts& counts, const std::string& started) {
+void write_counts(pugi::xml_node node, const Counts& counts, const std::string& started, Times times) {
   set(node, "tests", std::to_string(counts.tests));
   set(node, "failures", std::to_string(counts.failures));
   set(node, "errors", std::to_string(counts.errors));
   set(node, "skipped", std::to_string(counts.skipped));
-  if (counts.ns) set(node, "time", seconds_text(*counts.ns));
+  if (times == Times::summed) set(node, "time", seconds_text(counts.ns));
   set(node, "timestamp", without_zone(started));
 }
 
@@ -76,7 +76,8 @@ void write_test(pugi::xml_node suite, const Test& test) {
 
 }  // namespace
 
-std::string document_text(const std::string& name, const std::string& started, const std::vector<Suite>& suites) {
+std::string document_text(const std::string& name, const std::string& started, const std::vector<Suite>& suites,
+                          Times times) {
   pugi::xml_document document;
   pugi::xml_node declaration = document.append_child(pugi::node_declaration);
   declaration.append_attribute("version") = "1.0";
@@ -94,10 +95,10 @@ std::string document_text(const std::string& name, const std::string& started, c
       all.add(test);
     }
     set(node, "name", suite.name);
-    write_counts(node, counts, started);
+    write_counts(node, counts, started, times);
   }
   set(root, "name", name);
-  write_counts(root, all, started);
+  write_counts(root, all, started, times);
   std::ostringstream text;
   document.save(text, " ", pugi::format_indent, pugi::encoding_utf8);
   return text.str();

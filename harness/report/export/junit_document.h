@@ -29,9 +29,13 @@ struct Suite {
   std::vector<Test> tests;
 };
 
+/// Whether a clock ran at all: then suites have the sum of their tests' times, be it 0.
+enum class Times { summed, none };
+
 /// started  UTC, "2026-11-22T10:15:00Z"; JUnit's schemas know no zone, so that the file has none
 /// returns  a whole document, UTF-8, with what each suite and all together count; suites without tests are left out. Texts
 ///          may hold anything: what XML cannot is written out
-std::string document_text(const std::string& name, const std::string& started, const std::vector<Suite>& suites);
+std::string document_text(const std::string& name, const std::string& started, const std::vector<Suite>& suites,
+                          Times times);
 
 }  // namespace kvproof::junit

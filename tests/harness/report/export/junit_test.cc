@@ -210,6 +210,16 @@ TEST_CASE("a record of before runs verified becomes JUnit, too", "[report][junit
   CHECK_FALSE(parsed.test("demo/france").child("skipped"));
 }
 
+TEST_CASE("a run of which no case could run has a time, too", "[report][junit]") {
+  Json record = sample();
+  record["cases"] = Json::array({record["cases"][5]});
+  record["verifications"] = Json::array();
+  REQUIRE(record["cases"][0]["status"] == "failed");
+  const Parsed parsed(render_junit(record));
+  CHECK(attribute(parsed.suites(), "time") == "0.000000");
+  CHECK(attribute(parsed.suites().child("testsuite"), "time") == "0.000000");
+}
+
 TEST_CASE("JUnit of a damaged record is an error that names the field", "[report][junit]") {
   Json record = sample();
   SECTION("a field is missing") {
