@@ -95,7 +95,8 @@ TimedComparison compare_programs_now(const ComparisonJob& job, Console& console)
   const TimingOutcome outcome = run_timing_gate(spec, &journal, show_on(line));
   line.clear();
   if (outcome.interrupted) {
-    console.note("interrupted; the blocks that were measured are in " + file.string());
+    console.note(std::filesystem::file_size(file) == 0 ? "interrupted before anything was measured"
+                                                       : "interrupted; the blocks that were measured are in " + file.string());
     return {Json(), ExitCode::interrupted, true};
   }
   keep_noise(job.noise, started, outcome, console);

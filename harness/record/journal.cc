@@ -58,6 +58,7 @@ Journal Journal::create(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) fail(file, "cannot be made", errno);
   Journal journal(file, descriptor);
+  journal.created_ = true;
   lock(descriptor, file);
   return journal;
 }
@@ -79,10 +80,12 @@ std::vector<Json> Journal::read(const std::filesystem::path& file) {
 
 Journal::Journal(Journal&& other) noexcept
     : file_(std::move(other.file_)), lines_(std::move(other.lines_)),
-      descriptor_(std::exchange(other.descriptor_, -1)), end_(other.end_) {}
+      descriptor_(std::exchange(other.descriptor_, -1)), end_(other.end_), created_(other.created_) {}
 
 Journal::~Journal() {
-  if (descriptor_ >= 0) close(descriptor_);
+  if (descriptor_ < 0) return;
+  if (created_ && end_ == 0) unlink(file_.c_str());
+  close(descriptor_);
 }
 
 void Journal::append(const Json& line) {

@@ -12,7 +12,7 @@ namespace kvproof {
 /// Each line is in the file once append returns: a process that is killed afterwards loses nothing of it.
 class Journal {
  public:
-  /// A new file, which must not be there yet. Makes its folder.
+  /// A new file, which must not be there yet. Makes its folder. Where no line is ever appended, the file goes with the journal.
   /// throws RecordError: the file exists, or cannot be written
   static Journal create(const std::filesystem::path& file);
   /// An existing one, for as long as nobody else writes it. What stands behind its last line end is a line that was never
@@ -43,6 +43,7 @@ class Journal {
   std::vector<Json> lines_;
   int descriptor_ = -1;
   int64_t end_ = 0;  // behind the last finished line
+  bool created_ = false;
 };
 
 }  // namespace kvproof

@@ -116,7 +116,7 @@ TEST_CASE("a base that cannot be asked is told, with no verdict", "[program][com
       here.compare({"--base-binary", put_wrapper(here, "other", "--set sampler.max_tokens=4"), "--format", "json"});
   CHECK(wrong.code == 4);
   CHECK_THAT(wrong.json()["error"]["message"].get<std::string>(), Contains("reads another config"));
-  CHECK(files_of(here / "results/runs", "-compare.json").empty());
+  CHECK(files_of(here / "results/runs", "").empty());  // no document, and no journal of nothing
 }
 
 TEST_CASE("a base that is not there ends before anything is measured", "[program][compare]") {

@@ -55,6 +55,20 @@ TEST_CASE("a line is in the file as soon as append returns, and is read back in 
   CHECK(error_of([&] { Journal::create(file); }) == file.string() + ": cannot be made: File exists");
 }
 
+TEST_CASE("a journal that never got a line leaves no file, one that was there before stays", "[record]") {
+  const Folder folder;
+  const fs::path file = folder.path / "one.jsonl";
+  {
+    Journal first = Journal::create(file);
+    const Journal journal = std::move(first);
+    CHECK(fs::exists(file));
+  }
+  CHECK_FALSE(fs::exists(file));
+  put_text(file, "");
+  { const Journal journal = Journal::open(file); }
+  CHECK(fs::exists(file));
+}
+
 TEST_CASE("a line without its end is cut off, and what is appended follows the last whole one", "[record]") {
   const Folder folder;
   const fs::path file = folder.path / "one.jsonl";
