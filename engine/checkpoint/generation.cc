@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "engine/checkpoint/dtype.h"
+#include "engine/checkpoint/state_dict.h"
 #include "engine/checkpoint/text.h"
 #include "engine/error.h"
 

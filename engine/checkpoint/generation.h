@@ -8,9 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "engine/checkpoint/state_dict.h"
+namespace at {
+class Tensor;  // named, not included: most who ask for sizes and constants hold no tensor, and its header is long
+}
 
 namespace kvproof {
+
+using StateDict = std::map<std::string, at::Tensor>;  // as in state_dict.h
 
 /// A window so long that it never ends attention.
 inline constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 4;
