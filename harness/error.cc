@@ -17,6 +17,7 @@ ExitCode exit_code_of(const Error& error) {
   const std::string& kind = error.kind();
   if (kind == "config" || kind == "argument") return ExitCode::usage;
   if (kind == "no_baseline" || kind == "incomparable") return ExitCode::no_baseline;
+  if (kind == "interrupted") return ExitCode::interrupted;
   return ExitCode::failed;
 }
 

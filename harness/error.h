@@ -41,8 +41,8 @@ enum class ExitCode : int {
   interrupted = 130  // ended by Ctrl-C, as a shell would say; no failure of ours and none of the data
 };
 
-/// Config and argument errors: usage. Of kind "no_baseline" or "incomparable": no_baseline. Checkpoint, tokenizer,
-/// capacity, record and subject errors: failed.
+/// Config and argument errors: usage. Of kind "no_baseline" or "incomparable": no_baseline. Of kind "interrupted": that.
+/// Checkpoint, tokenizer, capacity, record and subject errors: failed.
 ExitCode exit_code_of(const Error& error);
 
 /// Of two outcomes the one that is reported: the first of 70, 2, 5, 6, 4, 1, 3, 0.

@@ -30,6 +30,20 @@ void keep_noise(const std::filesystem::path& file, const std::string& started, c
   }
 }
 
+/// Ctrl-C ends the build, and what it was built in goes: the cache holds whole programs.
+std::filesystem::path built_program(const std::string& ref, Console& console) {
+  const Commit commit = find_commit(ref);
+  const InterruptGuard guard(/*second_ends=*/true);
+  std::filesystem::path program;
+  try {
+    program = program_of(commit, [&](const std::string& what) { console.note(what); });
+  } catch (const NoBaselineError&) {
+    if (!InterruptGuard::raised()) throw;
+  }
+  if (InterruptGuard::raised()) throw Error("interrupted", ref, "its build was interrupted; the next call begins it anew");
+  return program;
+}
+
 }  // namespace
 
 void add_base_flags(CLI::App& app) {
@@ -48,8 +62,7 @@ std::optional<BaseProgram> read_base(const Arguments& arguments, Console& consol
     return BaseProgram{{"binary", *binary}, std::filesystem::absolute(*binary)};
   }
   if (!ref) return std::nullopt;
-  const auto say = [&](const std::string& what) { console.note(what); };
-  return BaseProgram{{"ref", *ref}, program_of(find_commit(*ref), say)};
+  return BaseProgram{{"ref", *ref}, built_program(*ref, console)};
 }
 
 std::string free_comparison_name(const LoadedConfig& config) {

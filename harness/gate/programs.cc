@@ -211,8 +211,9 @@ fs::path program_of(const Commit& commit, const std::function<void(const std::st
   const WorkFolder work(folder, "building-", kCacheRemedy);  // of two jobs that build one commit each has its own
   const fs::path own_log = work.path() / "build.log", built_program = work.path() / "kvproof";
   say(fmt::format("builds {} in {}", commit.hash.substr(0, 12), folder.string()));
-  const Output built =
-      output_of(fmt::format("{{ {}; }} >{} 2>&1", build_command(commit, work.path()), shell_quoted(own_log.string())));
+  // Ctrl-C reaches the build too: what remains of it is removed when it has ended, so the shell waits.
+  const Output built = output_of(fmt::format("trap 'exit 130' INT TERM; {{ {}; }} >{} 2>&1",
+                                             build_command(commit, work.path()), shell_quoted(own_log.string())));
   const std::string end = last_lines(own_log, 800);
   std::error_code error;
   fs::rename(own_log, log, error);

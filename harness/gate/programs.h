@@ -68,7 +68,7 @@ std::optional<std::filesystem::path> keep_own_program();
 /// repository is only read. Several may build one commit at a time.
 ///
 /// say     told what goes on
-/// throws  NoBaselineError (place: the commit): it cannot be built; with the end of the log and where it lies
+/// throws  NoBaselineError (place: the commit): it cannot be built, or was ended; with the end of the log and where it lies
 /// cost    a build; nothing where it was built before
 std::filesystem::path program_of(const Commit& commit, const std::function<void(const std::string&)>& say);
 

@@ -10,6 +10,7 @@ TEST_CASE("each kind of error ends in its exit code", "[error]") {
   for (const char* kind : {"checkpoint", "tokenizer", "capacity", "record", "subject"})
     CHECK(code(kind) == ExitCode::failed);
   CHECK(code("incomparable") == ExitCode::no_baseline);
+  CHECK(code("interrupted") == ExitCode::interrupted);
   CHECK(exit_code_of(NoBaselineError("main", "there is none")) == ExitCode::no_baseline);
   CHECK(static_cast<int>(ExitCode::no_baseline) == 4);
   CHECK(NoBaselineError("main", "there is none").kind() == "no_baseline");

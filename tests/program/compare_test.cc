@@ -153,6 +153,25 @@ TEST_CASE("a base that is not there ends before anything is measured", "[program
   CHECK_FALSE(here.measured());
 }
 
+TEST_CASE("Ctrl-C ends the build of a base, of which nothing but its log is kept", "[program][compare]") {
+  const Here here;
+  write_file_of(here / "CMakeLists.txt",
+                "cmake_minimum_required(VERSION 3.22)\nproject(slow LANGUAGES NONE)\n"
+                "add_custom_target(kvproof COMMAND touch " + here / "begun" + " COMMAND sleep 60)\n");
+  REQUIRE(std::system(("cd '" + here.path().string() + "' && git init -q . && git add CMakeLists.txt && "
+                       "git -c user.name=a -c user.email=a@b commit -qm one").c_str()) == 0);
+  RunOptions options = in_folder(here.path());
+  options.environment["XDG_CACHE_HOME"] = here / "cache";
+  options.interrupt_at = here / "begun";
+  const auto run = run_kvproof({"compare", "tiny.yaml", "--base-ref", "HEAD"}, options);
+  CHECK(run.code == 130);
+  CHECK_THAT(run.last_error_line(), Contains("HEAD: its build was interrupted; the next call begins it anew"));
+  CHECK_FALSE(here.measured());
+  const auto kept = files_of(here / "cache/kvproof/programs", "");
+  REQUIRE(kept.size() == 1);
+  CHECK(files_of(kept[0], "") == Words{kept[0] + "/build.log"});
+}
+
 TEST_CASE("what is compared is one config or two documents", "[program][compare]") {
   const Here here;
   const auto error = [&](const Words& words) {

@@ -74,7 +74,7 @@ void redirect(const std::string& file, int flags, int descriptor) {
   if (opened < 0 || dup2(opened, descriptor) < 0) _exit(126);
 }
 
-// Sends a signal once `ready`, unless the child has ended by then.
+// Sends a signal once `ready`, unless the child has ended by then; Ctrl-C to its children too, as a terminal does.
 template <typename Ready>
 void send_when(pid_t child, int signal, Ready ready) {
   siginfo_t ended{};
@@ -84,7 +84,7 @@ void send_when(pid_t child, int signal, Ready ready) {
       return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  kill(child, signal);
+  kill(signal == SIGINT ? -child : child, signal);
 }
 
 void send_signals(pid_t child, const RunOptions& options, const std::string& out) {
@@ -96,6 +96,7 @@ void send_signals(pid_t child, const RunOptions& options, const std::string& out
       return fs::file_size(out, error) > 0 && !error;
     });
   }
+  if (!options.interrupt_at.empty()) send_when(child, SIGINT, [&] { return fs::exists(options.interrupt_at); });
   if (options.interrupt_after) send_when(child, SIGINT, passed(*options.interrupt_after));
   if (options.kill_after) send_when(child, SIGKILL, passed(*options.kill_after));
 }
@@ -121,6 +122,7 @@ ProgramRun run_kvproof(const std::vector<std::string>& words, const RunOptions& 
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
+    setpgid(0, 0);  // Ctrl-C is for this group alone
     redirect(scratch / "in", O_RDONLY, STDIN_FILENO);
     redirect(scratch / "out", O_WRONLY | O_CREAT, STDOUT_FILENO);
     redirect(scratch / "err", O_WRONLY | O_CREAT, STDERR_FILENO);

@@ -33,6 +33,7 @@ struct RunOptions {
   std::string input;                               // on stdin
   std::map<std::string, std::string> environment;  // beside the test's own; HOME is an empty folder
   bool interrupt = false;                          // press Ctrl-C once, when the first word is on stdout
+  std::filesystem::path interrupt_at = {};         // Ctrl-C as soon as this file is there
   std::optional<std::chrono::milliseconds> kill_after = {};       // kill -9, unless it has ended
   std::optional<std::chrono::milliseconds> interrupt_after = {};  // Ctrl-C, unless it has ended
   std::string program = {};                                       // instead of build/kvproof
