@@ -22,7 +22,8 @@ struct PlannedCase {
       max_tokens = 0, rows = 0;
   int64_t naive_token_forwards = 0, engine_token_forwards = 0;  // of one repetition, no row stopping early
   int64_t repetitions = 0;                 // that the estimates below count on
-  std::optional<int64_t> auto_repetitions;  // that `repetitions: auto` would take; absent: the config gives their number
+  /// That `repetitions: auto` would take; absent: the config gives their number.
+  std::optional<int64_t> auto_repetitions = {};
   bool verified = false;                   // it has a share of its group's verification
   double round_s = 0;                      // one repetition: a generation by each path
   double warm_s = 0;                       // cold calls and warm-up

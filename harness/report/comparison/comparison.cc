@@ -38,11 +38,6 @@ std::optional<View> field(const View& of, const char* key) {
   return of.at(key);
 }
 
-std::optional<double> number_at(const View& of, const char* key) {
-  const auto value = field(of, key);
-  return value ? std::optional(value->number()) : std::nullopt;
-}
-
 std::optional<std::string> text_at(const View& of, const char* key) {
   const auto value = field(of, key);
   return value ? std::optional(value->text()) : std::nullopt;
