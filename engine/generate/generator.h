@@ -81,6 +81,10 @@ class Generator {
 /// special  terminal tokens for `stop`; null where there is no tokenizer: stop is then an ArgumentError
 std::unique_ptr<Generator> make_naive_generator(const Model& model, const SpecialTokens* special, LogitsAt logits = LogitsAt::all);
 
+/// One step of the naive path: logits (B, V), float32, behind each of these sequences, which are equally long. A batch
+/// may be rounded differently than its rows one by one.
+at::Tensor naive_logits(const Model& model, const std::vector<std::vector<TokenId>>& sequences, LogitsAt at);
+
 /// One prefill, the cache replicated to all rows, then one token per row and step, as Engine.generate.
 /// tokenizer  for tools and stop; null: a request with tools or stop on is an ArgumentError
 std::unique_ptr<Generator> make_cached_engine(const Model& model, const Tokenizer* tokenizer);

@@ -11,10 +11,7 @@ class ModelSource final : public RecomputingSource {
 
  protected:
   at::Tensor recompute(const std::vector<std::vector<TokenId>>& sequences) override {
-    TokenBatch batch{static_cast<int64_t>(sequences.size()), static_cast<int64_t>(sequences[0].size()), {}, {}};
-    for (const auto& row : sequences) batch.ids.insert(batch.ids.end(), row.begin(), row.end());
-    const at::Tensor logits = model_.forward(batch, at_);  // (B, T, V), or (B, V)
-    return at_ == LogitsAt::all ? logits.select(1, batch.length - 1) : logits;
+    return naive_logits(model_, sequences, at_);
   }
 
  private:
@@ -40,6 +37,13 @@ class NaiveGenerator final : public Generator {
 };
 
 }  // namespace
+
+at::Tensor naive_logits(const Model& model, const std::vector<std::vector<TokenId>>& sequences, LogitsAt at) {
+  TokenBatch batch{static_cast<int64_t>(sequences.size()), static_cast<int64_t>(sequences[0].size()), {}, {}};
+  for (const auto& row : sequences) batch.ids.insert(batch.ids.end(), row.begin(), row.end());
+  const at::Tensor logits = model.forward(batch, at);  // (B, T, V), or (B, V)
+  return at == LogitsAt::all ? logits.select(1, batch.length - 1) : logits;
+}
 
 std::unique_ptr<Generator> make_naive_generator(const Model& model, const SpecialTokens* special, LogitsAt logits) {
   return std::make_unique<NaiveGenerator>(model, special, logits);

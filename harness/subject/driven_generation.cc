@@ -35,10 +35,7 @@ class UncachedSource final : public RecomputingSource {
 
  protected:
   at::Tensor recompute(const std::vector<std::vector<TokenId>>& sequences) override {
-    std::vector<LogitRows> rows;
-    for (const auto& sequence : sequences)
-      rows.push_back(subject_.uncached_logits(sequence, static_cast<int64_t>(sequence.size()) - 1));
-    return to_tensor(rows);
+    return to_tensor(subject_.naive_step(sequences));
   }
 
  private:

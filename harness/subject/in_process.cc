@@ -186,6 +186,16 @@ class InProcessSubject : public Subject {
     return to_rows(all.narrow(0, first_position, length - first_position), first_position);
   }
 
+  std::vector<LogitRows> naive_step(const std::vector<std::vector<TokenId>>& rows) override {
+    const c10::InferenceMode guard;
+    const at::Tensor logits = naive_logits(model_, rows, naive_logits_);  // (B, V)
+    std::vector<LogitRows> result;
+    const auto last = static_cast<int64_t>(rows.front().size()) - 1;
+    for (std::size_t row = 0; row < rows.size(); ++row)
+      result.push_back(to_rows(logits.narrow(0, static_cast<int64_t>(row), 1), last));
+    return result;
+  }
+
   std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override {
     return std::make_unique<InProcessCache>(model_, model_.new_cache(batch, capacity));
   }

@@ -31,8 +31,8 @@ struct SubjectInfo {
   int threads = 0;
   int64_t vocab_size = 0, rotary_len = 0;
   int64_t n_layer = 0, n_head = 0, n_kv_head = 0, head_dim = 0, n_embd = 0, sequence_len = 0;
-  int64_t n_inner = 0;           // hidden units between an mlp's two matrices; 0: not known
-  std::vector<int64_t> windows;  // (n_layer) keys back, beside its own; kUnlimited: all
+  int64_t n_inner = 0;                // hidden units between an mlp's two matrices; 0: not known
+  std::vector<int64_t> windows = {};  // (n_layer) keys back, beside its own; kUnlimited: all
   Abilities can = Abilities::all();
   Abilities generate_uses = Abilities::all();  // what its own generation relies on
   bool keys_rotated = true;                    // cached keys are as they are after position encoding
@@ -108,6 +108,13 @@ class Subject {
   /// Full recompute over one row. returns logits of positions first_position … tokens.size() - 1
   virtual LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position,
                                     StageSink* sink = nullptr) = 0;
+  /// One step of the naive path in the shapes in which `generate` runs it, so that its rounding is the same: the logits
+  /// that follow each row. rows  equally long
+  virtual std::vector<LogitRows> naive_step(const std::vector<std::vector<TokenId>>& rows) {
+    std::vector<LogitRows> logits;  // here one row at a time
+    for (const auto& row : rows) logits.push_back(uncached_logits(row, static_cast<int64_t>(row.size()) - 1));
+    return logits;
+  }
   virtual std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) = 0;
   virtual GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) = 0;
 

@@ -69,7 +69,6 @@ AgreementJudge::AgreementJudge(AgreementSettings settings, std::vector<TokenStre
   }
 }
 
-/// Whether a token's score is a function of its logit, so that a flip has a margin.
 bool AgreementJudge::scored() const {
   return settings_.sampler.mode == SamplerMode::per_row || settings_.sampler.temperature == 0;
 }
@@ -80,14 +79,14 @@ bool AgreementJudge::not_comparable() const { return !scored() && settings_.samp
 void AgreementJudge::add(const JudgedPosition& p) {
   const std::size_t vocab = p.naive.size();
   const auto fits = [&](std::span<const double> logits) { return logits.empty() || logits.size() == vocab; };
-  if (vocab == 0 || p.engine.size() != vocab || p.reference.size() != vocab || !fits(p.naive_exact) ||
-      !fits(p.logic_engine)) {
+  if (vocab == 0 || p.engine.size() != vocab || p.reference.size() != vocab || !fits(p.naive_taken) ||
+      !fits(p.engine_taken) || !fits(p.logic_engine)) {
     throw std::invalid_argument("logits of one position differ in length");
   }
   ++positions_;
   for (const auto& [name, logits] :
-       {std::pair("naive", p.naive), std::pair("naive", p.naive_exact), std::pair("engine", p.engine),
-        std::pair("float64 reference", p.reference), std::pair("float64 engine", p.logic_engine)}) {
+       {std::pair("naive", p.naive), std::pair("naive", p.naive_taken), std::pair("engine", p.engine),
+        std::pair("engine", p.engine_taken), std::pair("float64 reference", p.reference), std::pair("float64 engine", p.logic_engine)}) {
     if (finite(logits)) continue;
     if (not_finite_.empty())
       not_finite_ = fmt::format("the {} path's logits are not finite at {}", name, place(p.row, p.step));
@@ -119,8 +118,8 @@ void AgreementJudge::add_numbers(const JudgedPosition& p) {
 /// The free-running streams part here: were the tokens that came out within rounding of each other?
 void AgreementJudge::judge_divergence(Flip& divergence, const JudgedPosition& p) {
   if (!divergence.naive_token || !divergence.engine_token) return;
-  const Margin margin = flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, p.naive_exact}, p.row, *p.step,
-                                    *divergence.naive_token, *divergence.engine_token);
+  const Margin margin = flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, p.naive_taken, p.engine_taken},
+                                    p.row, *p.step, *divergence.naive_token, *divergence.engine_token);
   divergence.margin = margin.margin;
   divergence.allowed = margin.allowed;
 }
@@ -136,7 +135,7 @@ void AgreementJudge::judge_replay(const JudgedPosition& p) {
   flip.engine_token = chosen_token(settings_.sampler, p.engine, p.row, *p.step);
   if (flip.naive_token == flip.engine_token) return;
   ++replayed_flips_;
-  const Margin margin = flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, {}}, p.row, *p.step,
+  const Margin margin = flip_margin(settings_.sampler, {p.naive, p.engine, p.reference, {}, {}}, p.row, *p.step,
                                     *flip.naive_token, *flip.engine_token);
   flip.margin = margin.margin;
   flip.allowed = margin.allowed;

@@ -30,7 +30,8 @@ struct JudgedPosition {
   int64_t row = 0;
   std::optional<int64_t> step;  // the generated token these logits chose; absent: a position inside the prompt
   std::span<const double> naive, engine, reference;  // (V) each; reference: uncached, float64
-  std::span<const double> naive_exact;               // (V) naive over the tokens up to here and no more; may be empty
+  /// (V) in the shapes in which the free-running path took its token, where the two took different ones; may be empty
+  std::span<const double> naive_taken, engine_taken;
   std::span<const double> logic_engine;  // (V) cached, float64; empty unless the dtype is bfloat16 or float16
 };
 
@@ -81,6 +82,8 @@ class AgreementJudge {
 
   /// (row, step) whose logits the verdict cannot do without: each row's first divergence.
   const std::vector<Flip>& divergences() const { return divergences_; }
+  /// Whether a token's score is a function of its logit, so that a flip has a margin.
+  bool scored() const;
 
   /// Each position once, in any order. throws std::invalid_argument: spans of unequal length
   void add(const JudgedPosition& position);
@@ -90,7 +93,6 @@ class AgreementJudge {
   Agreement verdict(const std::string& unjudged = "run.verify is off") const;
 
  private:
-  bool scored() const;
   bool not_comparable() const;
   double error_ratio() const;
   void add_numbers(const JudgedPosition& position);

@@ -11,11 +11,12 @@ namespace {
 
 double unit(const SamplerSettings& settings) { return settings.temperature > 0 ? settings.temperature : 1; }
 
-/// Both paths' actual errors at one token, as logits.
+/// Both paths' actual errors at one token, as logits: of each the worse of what it computed.
 double error_at(const FlipEvidence& e, TokenId token) {
-  double naive = std::abs(e.naive[token] - e.reference[token]);
-  if (!e.naive_exact.empty()) naive = std::max(naive, std::abs(e.naive_exact[token] - e.reference[token]));
-  return naive + std::abs(e.engine[token] - e.reference[token]);
+  const auto error = [&](std::span<const double> logits) {
+    return logits.empty() ? 0 : std::abs(logits[token] - e.reference[token]);
+  };
+  return std::max(error(e.naive), error(e.naive_taken)) + std::max(error(e.engine), error(e.engine_taken));
 }
 
 Margin margin_between(const SamplerSettings& settings, const FlipEvidence& e, TokenId a, TokenId b, double distance) {
@@ -75,12 +76,13 @@ TokenId chosen_token(const SamplerSettings& settings, std::span<const double> lo
 
 Margin flip_margin(const SamplerSettings& settings, const FlipEvidence& e, int64_t row, int64_t step,
                    TokenId naive_token, TokenId engine_token) {
-  const std::span<const double> naive = e.naive_exact.empty() ? e.naive : e.naive_exact;
-  const std::vector<bool> of_naive = candidates(settings, naive), of_engine = candidates(settings, e.engine);
+  const std::span<const double> naive = e.naive_taken.empty() ? e.naive : e.naive_taken;
+  const std::span<const double> engine = e.engine_taken.empty() ? e.engine : e.engine_taken;
+  const std::vector<bool> of_naive = candidates(settings, naive), of_engine = candidates(settings, engine);
   std::optional<Margin> excluded;
-  if (!of_engine[naive_token]) excluded = exclusion_margin(settings, e, naive_token, naive, e.engine, of_engine);
+  if (!of_engine[naive_token]) excluded = exclusion_margin(settings, e, naive_token, naive, engine, of_engine);
   if (!of_naive[engine_token]) {
-    const Margin margin = exclusion_margin(settings, e, engine_token, e.engine, naive, of_naive);
+    const Margin margin = exclusion_margin(settings, e, engine_token, engine, naive, of_naive);
     excluded = excluded ? harder(*excluded, margin) : margin;
   }
   if (excluded) return *excluded;

@@ -18,10 +18,10 @@ std::vector<bool> candidates(const SamplerSettings& settings, std::span<const do
 /// logits  (V), finite, V >= 1
 TokenId chosen_token(const SamplerSettings& settings, std::span<const double> logits, int64_t row, int64_t step);
 
-/// The four things a flip is judged by.
+/// What a flip is judged by: (V) logits each.
 struct FlipEvidence {
-  std::span<const double> naive, engine, reference;  // (V) logits
-  std::span<const double> naive_exact;               // (V) a second forward of the naive path, or empty
+  std::span<const double> naive, engine, reference;
+  std::span<const double> naive_taken, engine_taken;  // in the shapes in which the token was taken, or empty
 };
 
 /// How far apart the reference has two tokens, and what rounding may shift them by.

@@ -12,6 +12,8 @@
 namespace kvproof {
 namespace {
 
+int64_t length_of(const TokenStream& stream) { return static_cast<int64_t>(stream.tokens.size()); }
+
 /// Some positions' logits of one row, compact.
 class KeptLogits {
  public:
@@ -43,7 +45,12 @@ class KeptLogits {
 /// The uncached side of one row, by absolute position.
 struct RowTruth {
   KeptLogits naive, reference;
-  KeptLogits exact;  // at the first divergence, if any
+};
+
+/// What both free-running paths chose by at one row's first divergence.
+struct Taken {
+  int64_t row, step;
+  std::vector<double> naive, engine;  // (V)
 };
 
 /// The engine's run over given tokens: prefill at batch 1, replicate, one token a step; rows that end leave the batch.
@@ -53,7 +60,7 @@ class CachedReplay {
                LogitsAt prefill_at)
       : streams_(streams), capacity_(static_cast<int64_t>(prompt.size())), rows_(streams.size()) {
     for (const TokenStream& stream : streams) {
-      capacity_ = std::max(capacity_, static_cast<int64_t>(prompt.size() + stream.tokens.size()));
+      capacity_ = std::max(capacity_, static_cast<int64_t>(prompt.size()) + length_of(stream));
     }
     std::iota(rows_.begin(), rows_.end(), 0);
     cache_ = subject.new_cache(1, streams.size() == 1 ? capacity_ : static_cast<int64_t>(prompt.size()));
@@ -67,7 +74,7 @@ class CachedReplay {
   const std::vector<int64_t>& advance(int64_t step) {
     std::vector<int64_t> kept, sources;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (step >= static_cast<int64_t>(streams_[rows_[i]].tokens.size())) continue;
+      if (step >= length_of(streams_[rows_[i]])) continue;
       kept.push_back(rows_[i]);
       sources.push_back(step <= 1 ? 0 : static_cast<int64_t>(i));  // before step 1 the cache holds the prompt's one row
     }
@@ -104,7 +111,7 @@ std::vector<TokenId> prefix(const AgreementRequest& request, int64_t row, int64_
 }
 
 std::vector<RowTruth> uncached_truths(const AgreementRequest& request, const std::vector<std::vector<int64_t>>& steps,
-                                      const std::vector<Flip>& divergences, Subject& subject, Subject& reference) {
+                                      Subject& subject, Subject& reference) {
   const int64_t last = static_cast<int64_t>(request.prompt.size()) - 1;
   std::vector<RowTruth> truths(steps.size());
   for (std::size_t row = 0; row < steps.size(); ++row) {
@@ -115,11 +122,43 @@ std::vector<RowTruth> uncached_truths(const AgreementRequest& request, const std
     truths[row].naive = KeptLogits(subject, tokens, positions);
     truths[row].reference = KeptLogits(reference, tokens, positions);
   }
-  for (const Flip& flip : divergences) {
-    if (!std::binary_search(steps[flip.row].begin(), steps[flip.row].end(), flip.step)) continue;
-    truths[flip.row].exact = KeptLogits(subject, prefix(request, flip.row, flip.step), {last + flip.step});
-  }
   return truths;
+}
+
+/// The naive path's step over the rows that had not ended, as it ran. returns (V), of `row`
+std::vector<double> naive_taken(const AgreementRequest& request, int64_t row, int64_t step, Subject& subject) {
+  std::vector<std::vector<TokenId>> rows;
+  std::size_t place = 0;
+  for (int64_t other = 0; other < static_cast<int64_t>(request.naive.size()); ++other) {
+    if (step >= length_of(request.naive[other])) continue;
+    if (other == row) place = rows.size();
+    rows.push_back(prefix(request, other, step));
+  }
+  return subject.naive_step(rows)[place].values;
+}
+
+/// Both paths once more as they ran freely: what rounding does depends on how many rows and positions are computed
+/// together, and neither the naive path over a whole row nor the engine over the naive rows has to have the same.
+std::vector<Taken> taken_at(const std::vector<Flip>& divergences, const AgreementRequest& request, Subject& subject) {
+  std::vector<Taken> taken;
+  int64_t longest = 0;
+  for (const Flip& flip : divergences) {
+    if (!flip.naive_token || !flip.engine_token) continue;  // no two choices to explain
+    taken.push_back({flip.row, flip.step, naive_taken(request, flip.row, flip.step, subject), {}});
+    longest = std::max(longest, flip.step + 1);
+  }
+  if (taken.empty()) return taken;
+  CachedReplay engine(subject, request.prompt, request.engine, LogitsAt::last);
+  const int64_t last = static_cast<int64_t>(request.prompt.size()) - 1;
+  for (int64_t step = 0; step < longest; ++step) {
+    const auto& rows = engine.advance(step);
+    for (Taken& t : taken) {
+      if (t.step != step) continue;
+      const auto logits = engine.logits(std::find(rows.begin(), rows.end(), t.row) - rows.begin(), last + step);
+      t.engine.assign(logits.begin(), logits.end());
+    }
+  }
+  return taken;
 }
 
 /// The positions inside the prompt, which chose nothing but filled the cache.
@@ -143,8 +182,8 @@ int64_t judge_prompt(const AgreementRequest& request, const CachedReplay& cached
 }
 
 void judge_steps(const AgreementRequest& request, const std::vector<std::vector<int64_t>>& steps,
-                 const std::vector<RowTruth>& truths, CachedReplay& cached, CachedReplay* logic,
-                 AgreementJudge& judge) {
+                 const std::vector<RowTruth>& truths, const std::vector<Taken>& taken, CachedReplay& cached,
+                 CachedReplay* logic, AgreementJudge& judge) {
   const int64_t last = static_cast<int64_t>(request.prompt.size()) - 1;
   int64_t longest = 0;
   for (const auto& row : steps) longest = std::max(longest, row.empty() ? 0 : row.back() + 1);
@@ -160,7 +199,11 @@ void judge_steps(const AgreementRequest& request, const std::vector<std::vector<
       judged.naive = truths[row].naive.at(position);
       judged.engine = cached.logits(i, position);
       judged.reference = truths[row].reference.at(position);
-      judged.naive_exact = truths[row].exact.at(position);
+      for (const Taken& t : taken) {
+        if (t.row != row || t.step != step) continue;
+        judged.naive_taken = t.naive;
+        judged.engine_taken = t.engine;
+      }
       if (logic) judged.logic_engine = logic->logits(i, position);
       judge.add(judged);
     }
@@ -193,9 +236,10 @@ Agreement check_agreement(const AgreementRequest& request, Subject& subject, Sub
   const SubjectInfo info = subject.info();
   AgreementJudge judge({request.sampler, info.dtype}, request.naive, request.engine);
   std::vector<int64_t> lengths;
-  for (const TokenStream& stream : request.naive) lengths.push_back(static_cast<int64_t>(stream.tokens.size()));
+  for (const TokenStream& stream : request.naive) lengths.push_back(length_of(stream));
   const auto steps = choose_steps(lengths, judge.divergences(), info.vocab_size, request.level);
-  const auto truths = uncached_truths(request, steps, judge.divergences(), subject, reference);
+  const auto truths = uncached_truths(request, steps, subject, reference);
+  const auto taken = judge.scored() ? taken_at(judge.divergences(), request, subject) : std::vector<Taken>{};
 
   const bool full = request.level == VerifyLevel::full;
   const LogitsAt prefill_at = full ? LogitsAt::all : LogitsAt::last;
@@ -206,7 +250,7 @@ Agreement check_agreement(const AgreementRequest& request, Subject& subject, Sub
 
   int64_t all = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   if (full) all += judge_prompt(request, cached, logic ? &*logic : nullptr, subject, reference, judge);
-  judge_steps(request, steps, truths, cached, logic ? &*logic : nullptr, judge);
+  judge_steps(request, steps, truths, taken, cached, logic ? &*logic : nullptr, judge);
 
   Agreement agreement = judge.verdict();
   agreement.replayed_forced_tokens = request.replayed_forced_tokens;

@@ -223,11 +223,16 @@ bool BehaviourJudge::is_tie(const Comparison& c, int64_t row, int64_t step, Toke
 double BehaviourJudge::rounding(const Comparison& c, const std::vector<TokenId>& history) const {
   const auto P = static_cast<int64_t>(c.request.prompt.size()), length = static_cast<int64_t>(history.size());
   const std::vector<double> exact = c.logits(history);
-  const LogitRows naive = target_.subject.uncached_logits(history, length - 1);
-  double worst = largest_difference(naive.at(length - 1), exact);
+  const auto live = std::count_if(c.wanted_streams.begin(), c.wanted_streams.end(), [&](const auto& stream) {
+    return static_cast<int64_t>(stream.size()) > length - P;
+  });
+  // As many rows as the path had, for the same shapes.
+  double worst = 0;
+  for (const LogitRows& row : target_.subject.naive_step(std::vector<std::vector<TokenId>>(live, history)))
+    worst = std::max(worst, largest_difference(row.at(length - 1), exact));
   auto cache = target_.subject.new_cache(1, length);
   std::vector<LogitRows> cached = cache->forward(TokenBatch::single(c.request.prompt), LogitsAt::last);
-  if (length > P && c.request.num_samples > 1)  // as many rows as the engine had, for the same shapes
+  if (length > P && c.request.num_samples > 1)
     cache = cache->clone_rows(std::vector<int64_t>(c.request.num_samples, 0), length);
   for (int64_t p = P; p < length; ++p)
     cached = cache->forward(TokenBatch::column(std::vector<TokenId>(cache->batch(), history[p])), LogitsAt::last);

@@ -17,6 +17,9 @@ class Wrapped : public Subject {
   LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first_position, StageSink* sink) override {
     return inner_->uncached_logits(tokens, first_position, sink);
   }
+  std::vector<LogitRows> naive_step(const std::vector<std::vector<TokenId>>& rows) override {
+    return inner_->naive_step(rows);
+  }
   std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override {
     return inner_->new_cache(batch, capacity);
   }

@@ -33,7 +33,7 @@ void add(AgreementJudge& judge, std::optional<int64_t> step, const Logits& naive
   position.naive = naive;
   position.engine = engine;
   position.reference = reference;
-  position.naive_exact = exact;
+  position.naive_taken = exact;
   position.logic_engine = logic;
   judge.add(position);
 }

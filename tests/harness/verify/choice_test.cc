@@ -84,7 +84,7 @@ TEST_CASE("a token that top_k left out on one path only is judged by its distanc
 
 TEST_CASE("a token left out by far is not explained, whichever path left it out") {
   const Logits logits = {3.0, 2.0, 1.0};  // top_k 2 leaves tokens 0 and 1
-  const FlipEvidence evidence{logits, logits, logits, {}};
+  const FlipEvidence evidence{logits, logits, logits, {}, {}};
   const Margin engine_wrong = flip_margin(settings_of(1, 2), evidence, 0, 0, 0, 2);
   CHECK(engine_wrong.margin == Approx(1.0));
   CHECK_FALSE(engine_wrong.explained());

@@ -1,5 +1,8 @@
 #include "harness/verify/teacher_force.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "engine/model/model.h"
 #include "tests/support/catch.h"
 
@@ -48,6 +51,84 @@ AgreementRequest run_both(Bench& bench, int64_t prompt, int64_t tokens, int64_t 
   request.stop = request.tools = false;
   return {request.prompt, request.sampler, streams_of(bench.subject->generate(Path::naive, request, nullptr), prompt),
           streams_of(bench.subject->generate(Path::engine, request, nullptr), prompt)};
+}
+
+/// Where the engine's prefill computes its last position alone, `rounded` has its say on the logits.
+class RoundedCache : public SubjectCache {
+ public:
+  using Rounded = std::function<void(LogitRows&)>;
+  RoundedCache(std::unique_ptr<SubjectCache> inner, Rounded rounded)
+      : inner_(std::move(inner)), rounded_(std::move(rounded)) {}
+  int64_t batch() const override { return inner_->batch(); }
+  int64_t length(int64_t row) const override { return inner_->length(row); }
+  int64_t capacity() const override { return inner_->capacity(); }
+  int64_t bytes() const override { return inner_->bytes(); }
+  std::vector<LogitRows> forward(const TokenBatch& tokens, LogitsAt at, StageSink* sink) override {
+    auto rows = inner_->forward(tokens, at, sink);
+    if (tokens.length > 1 && at == LogitsAt::last) rounded_(rows.front());
+    return rows;
+  }
+  std::unique_ptr<SubjectCache> clone_rows(std::span<const int64_t> rows, int64_t capacity) const override {
+    return inner_->clone_rows(rows, capacity);
+  }
+  void truncate(int64_t row, int64_t length) override { inner_->truncate(row, length); }
+  void reset() override { inner_->reset(); }
+
+ private:
+  std::unique_ptr<SubjectCache> inner_;
+  Rounded rounded_;
+};
+
+/// A subject whose free-running shapes round as `naive` and `engine` say; every other shape is another subject's.
+class RoundedSubject : public Subject {
+ public:
+  using Rows = std::vector<std::vector<TokenId>>;
+  std::function<void(const Rows&, std::vector<LogitRows>&)> naive;
+  RoundedCache::Rounded engine;
+
+  explicit RoundedSubject(Subject& inner) : inner_(inner) {}
+  SubjectInfo info() const override { return inner_.info(); }
+  LogitRows uncached_logits(const std::vector<TokenId>& tokens, int64_t first, StageSink* sink) override {
+    return inner_.uncached_logits(tokens, first, sink);
+  }
+  std::vector<LogitRows> naive_step(const Rows& rows) override {
+    auto logits = inner_.naive_step(rows);
+    if (naive) naive(rows, logits);
+    return logits;
+  }
+  std::unique_ptr<SubjectCache> new_cache(int64_t batch, int64_t capacity) override {
+    if (!engine) return inner_.new_cache(batch, capacity);
+    return std::make_unique<RoundedCache>(inner_.new_cache(batch, capacity), engine);
+  }
+  GenerationResult generate(Path path, const GenerationRequest& request, GenerationObserver* observer) override {
+    return inner_.generate(path, request, observer);
+  }
+
+ private:
+  Subject& inner_;
+};
+
+/// The token that loses by least at a step, and what its logit must gain to win.
+struct RunnerUp {
+  TokenId token;
+  double gain;
+};
+
+RunnerUp runner_up(Bench& bench, const AgreementRequest& request, int64_t row, int64_t step) {
+  std::vector<TokenId> tokens = request.prompt;
+  const auto& generated = request.naive[row].tokens;
+  tokens.insert(tokens.end(), generated.begin(), generated.begin() + step);
+  const LogitRows logits = bench.reference->uncached_logits(tokens, static_cast<int64_t>(tokens.size()) - 1);
+  const auto score = [&](TokenId token) {
+    return per_row_score(request.sampler, logits.values[token], row, step, token);
+  };
+  RunnerUp best{-1, 1e9};
+  for (TokenId token = 0; token < 97; ++token) {
+    const double gain = (score(generated[step]) - score(token)) * request.sampler.temperature;
+    if (token != generated[step] && gain < best.gain) best = {token, gain};
+  }
+  best.gain += 1e-4;
+  return best;
 }
 
 }  // namespace
@@ -122,6 +203,47 @@ TEST_CASE("an unexplained token of the engine is a disagreement whatever the log
   REQUIRE(a.first_divergence);
   CHECK(a.first_divergence->step == 7);
   CHECK(a.logits->error_ratio <= 2);
+}
+
+TEST_CASE("a token that the naive rows took together is explained by what they compute together") {
+  Bench bench;
+  AgreementRequest request = run_both(bench, 5, 12, 3, 0.8);
+  for (auto* streams : {&request.naive, &request.engine}) {  // row 0 has ended before step 4
+    (*streams)[0].tokens.resize(2);
+    (*streams)[0].masks.resize(2);
+  }
+  const RunnerUp other = runner_up(bench, request, 1, 4);
+  request.naive[1].tokens[4] = other.token;
+  CHECK(check_agreement(request, *bench.subject, *bench.reference).verdict == Verdict::disagree);
+
+  RoundedSubject together(*bench.subject);
+  together.naive = [&](const RoundedSubject::Rows& rows, std::vector<LogitRows>& logits) {
+    REQUIRE(rows.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      REQUIRE(rows[i].size() == 5 + 4);
+      CHECK(std::equal(rows[i].begin() + 5, rows[i].end(), request.naive[1 + i].tokens.begin()));
+    }
+    logits[0].values[other.token] += other.gain;
+  };
+  const Agreement a = check_agreement(request, together, *bench.reference);
+  CAPTURE(a.explanation);
+  CHECK(a.verdict == Verdict::tie);
+  together.naive = [&](const auto&, std::vector<LogitRows>& logits) { logits[1].values[other.token] += other.gain; };
+  CHECK(check_agreement(request, together, *bench.reference).verdict == Verdict::disagree);  // not its row
+}
+
+TEST_CASE("a token that the engine took is explained by what it computes in its own shapes, full or quick") {
+  Bench bench;
+  AgreementRequest request = run_both(bench, 5, 12, 3, 0.8);
+  request.level = VerifyLevel::full;  // which takes all of the prefill's logits, the engine only the last
+  const RunnerUp other = runner_up(bench, request, 2, 0);
+  request.engine[2].tokens[0] = other.token;
+  CHECK(check_agreement(request, *bench.subject, *bench.reference).verdict == Verdict::disagree);
+  RoundedSubject alone(*bench.subject);
+  alone.engine = [&](LogitRows& logits) { logits.values[other.token] += other.gain; };
+  const Agreement a = check_agreement(request, alone, *bench.reference);
+  CAPTURE(a.explanation);
+  CHECK(a.verdict == Verdict::tie);
 }
 
 TEST_CASE("rows of unequal length leave the replayed batch one by one") {
