@@ -21,7 +21,7 @@ TokenId chosen_token(const SamplerSettings& settings, std::span<const double> lo
 /// What a flip is judged by: (V) logits each.
 struct FlipEvidence {
   std::span<const double> naive, engine, reference;
-  std::span<const double> naive_taken, engine_taken;  // in the shapes in which the token was taken, or empty
+  std::span<const double> naive_taken = {}, engine_taken = {};  // in the shapes in which the token was taken, or empty
 };
 
 /// How far apart the reference has two tokens, and what rounding may shift them by.
