@@ -12,18 +12,18 @@
 namespace kvproof::cli {
 namespace {
 
-void declare(CLI::App& app) {
+void declare_merge(CLI::App& app) {
   add_positionals(app, "RECORD", "The records of kvproof run --shard K/N, in any order, all N");
   add_value(app, "--out", "FILE", "Where to write the record of the whole config; a file there is replaced");
 }
 
-std::vector<Part> read_parts(const std::vector<std::string>& files) {
-  std::vector<Part> parts;
+std::vector<ShardRecord> read_parts(const std::vector<std::string>& files) {
+  std::vector<ShardRecord> parts;
   for (const std::string& file : files) parts.push_back({file, read_record(file)});
   return parts;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_merge(Call& call) {
   const auto files = call.arguments.texts("RECORD");
   if (files.empty()) throw ArgumentError("RECORD", "is missing; give the records that kvproof run --shard K/N wrote");
   const auto out = call.arguments.required("--out", "the file to write the record of the whole config to");
@@ -53,8 +53,8 @@ Command merge_command() {
        "The exit code is the worst of the shards', as that of a run of the whole config would be; 6 also where nothing "
        "is merged."},
       {ExitCode::disagree, ExitCode::failed},
-      declare,
-      run};
+      declare_merge,
+      run_merge};
 }
 
 }  // namespace kvproof::cli

@@ -44,7 +44,9 @@ Json cost_json(const PhaseCost& cost) { return {{"overhead", cost.overhead}, {"p
 struct WorkScale {
   PhaseCost prefill, decode;
 
-  PlantedWork work(const Plan& plan) const { return {prefill.products(plan.prefill), decode.products(plan.decode)}; }
+  PlantedWork work(const ProofPlan& plan) const {
+    return {prefill.products(plan.prefill), decode.products(plan.decode)};
+  }
   Json json() const { return {{"prefill", cost_json(prefill)}, {"decode", cost_json(decode)}}; }
 };
 
@@ -72,7 +74,7 @@ class Bench {
             usable(cost(decode_1, decode_n), "calibration of decode")};
   }
 
-  TimingOutcome session(const Plan& plan, const WorkScale& calibration,
+  TimingOutcome session(const ProofPlan& plan, const WorkScale& calibration,
                         const std::vector<compare::AaEffect>& recorded) {
     TimingSpec spec = spec_;
     spec.recorded = recorded;
@@ -147,7 +149,7 @@ std::vector<double> effects_of(const PairedSession& session, const std::string& 
   return {};
 }
 
-Json session_json(const Plan& plan, int64_t number, const TimingOutcome& outcome, const std::string& started,
+Json session_json(const ProofPlan& plan, int64_t number, const TimingOutcome& outcome, const std::string& started,
                   double seconds, const LoadedConfig& config) {
   Json document =
       compare_programs({"binary", "base"}, {"binary", plan.name}, config, outcome, started, seconds, "", {});
@@ -249,7 +251,7 @@ WorkScale begin_or_go_on(Log& log, Bench& bench, const LoadedConfig& config) {
 
 std::vector<int64_t> done_in(const std::vector<Json>& lines) {
   std::vector<int64_t> done;
-  for (const Plan& plan : proof_plans())
+  for (const ProofPlan& plan : proof_plans())
     done.push_back(std::count_if(lines.begin(), lines.end(),
                                  [&](const Json& line) { return line.value("plan", "") == plan.name; }));
   return done;
@@ -269,10 +271,11 @@ PhaseCost usable(PhaseCost cost, const std::string& place) {
                          cost.product));
 }
 
-const std::vector<Plan>& proof_plans() {
-  static const std::vector<Plan> all = {{"aa", 0, 0, "", false, 30},           {"aa-busy", 0, 0, "", true, 30},
-                                        {"slow-5", 0.05, 0.05, "", false, 60}, {"slow-10", 0.10, 0.10, "", false, 20},
-                                        {"decode-10", 0, 0.10, "", false, 20}, {"output", 0, 0, kFault, false, 5}};
+const std::vector<ProofPlan>& proof_plans() {
+  static const std::vector<ProofPlan> all = {
+      {"aa", 0, 0, "", false, 30},           {"aa-busy", 0, 0, "", true, 30},
+      {"slow-5", 0.05, 0.05, "", false, 60}, {"slow-10", 0.10, 0.10, "", false, 20},
+      {"decode-10", 0, 0.10, "", false, 20}, {"output", 0, 0, kFault, false, 5}};
   return all;
 }
 
@@ -300,7 +303,7 @@ bool prove_comparison(const LoadedConfig& config, const ProofOptions& options) {
       const int next = next_plan(done);
       if (next < 0) return true;
       if (session == options.most_sessions) return false;
-      const Plan& plan = proof_plans()[static_cast<std::size_t>(next)];
+      const ProofPlan& plan = proof_plans()[static_cast<std::size_t>(next)];
       const std::string started = utc_now();
       const int64_t begin = probe.now_ns();
       const TimingOutcome outcome =

@@ -14,7 +14,7 @@
 namespace kvproof {
 
 /// A kind of session: what the candidate has that the base has not.
-struct Plan {
+struct ProofPlan {
   std::string name;                // "aa", "slow-5"
   double prefill = 0, decode = 0;  // repeated work, as a share of the phase's own time
   std::string fault;               // that changes what is generated
@@ -23,7 +23,7 @@ struct Plan {
 };
 
 /// 30 A/A sessions, 30 with a busy core, 60 with 5 % more work, 20 with 10 %, 20 with 10 % in decode alone, 5 with a fault.
-const std::vector<Plan>& proof_plans();
+const std::vector<ProofPlan>& proof_plans();
 
 /// The next session to run: the plan that is furthest behind; -1: all are done.
 /// done  of each plan

@@ -63,7 +63,7 @@ const std::vector<Claim>& claims() {
 }
 
 int64_t sessions_of(const std::string& plan) {
-  for (const Plan& one : proof_plans()) {
+  for (const ProofPlan& one : proof_plans()) {
     if (one.name == plan) return one.sessions;
   }
   return 0;

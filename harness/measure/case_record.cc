@@ -191,7 +191,7 @@ Json speedup_json(const Speedup& s) {
 }
 
 /// INVALID: the outputs cannot be trusted, or the numbers.
-Json validity_json(const CaseFacts& f) {
+Json validity_json(const FinishedCase& f) {
   std::vector<std::string> reasons = output_faults(f.agreement, f.verification);
   reasons.insert(reasons.end(), f.measurement.invalid.begin(), f.measurement.invalid.end());
   return {{"verdict", reasons.empty() ? "VALID" : "INVALID"}, {"reasons", reasons}};
@@ -201,7 +201,7 @@ Json case_verification_json(const CaseVerification& v) {
   return {{"verdict", v.verdict ? to_string(*v.verdict) : "OFF"}, {"index", v.verdict ? Json(v.index) : Json(nullptr)}};
 }
 
-Json settings_json(const CaseFacts& f) {
+Json settings_json(const FinishedCase& f) {
   const SamplerSettings& sampler = f.request.sampler;
   return {{"sampler",
            {{"temperature", sampler.temperature},
@@ -222,7 +222,7 @@ Json settings_json(const CaseFacts& f) {
           {"naive", {{"logits", f.cell.naive.logits}}}};
 }
 
-Json work_json(const CaseFacts& f) {
+Json work_json(const FinishedCase& f) {
   if (!f.config) {
     Json out = {{"work_ratio", work_ratio(f.measurement)}};
     for (const char* key : {"ceiling", "weight_bytes_stored", "weight_bytes_read", "kv_bytes_per_token"})
@@ -250,7 +250,7 @@ Json prompt_json(const Prompt& prompt) {
 
 }  // namespace
 
-Json case_json(const CaseFacts& f) {
+Json case_json(const FinishedCase& f) {
   const int64_t prompt = f.prompt.size() - f.prompt.depth;
   const CaseMeasurement& m = f.measurement;
   Json out = {{"id", f.cell.id}, {"checkpoint", f.checkpoint}, {"status", "ok"}};

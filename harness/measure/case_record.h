@@ -26,7 +26,7 @@ struct CaseOnce {
 };
 
 /// Everything that is known of a case once it ran.
-struct CaseFacts {
+struct FinishedCase {
   const Case& cell;
   const std::string& checkpoint;  // its name in the config
   const Prompt& prompt;
@@ -43,7 +43,7 @@ struct CaseFacts {
 };
 
 /// A case that ran. status "ok"
-Json case_json(const CaseFacts& facts);
+Json case_json(const FinishedCase& facts);
 
 /// How a case that ran counts: disagree where the outputs do or verification failed, failed where the measurement itself
 /// is invalid; the worse of both.

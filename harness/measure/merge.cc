@@ -35,7 +35,7 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 
 // --- what every part must be
 
-Shard shard_of_part(const Part& part) {
+Shard shard_of_part(const ShardRecord& part) {
   const View record(part.record);
   if (record.has("merged_from"))
     throw RecordError(part.file, "is merged already; give the records of the shards themselves, all in one command");
@@ -361,7 +361,7 @@ class Merged {
 };
 
 /// Every field that is compared or merged is looked at here, alone: a damaged one is told with the file it stands in.
-ReadPart read_part(const Part& part) {
+ReadPart read_part(const ShardRecord& part) {
   try {
     const std::vector<ReadPart> alone = {{part.file, View(part.record), shard_of_part(part)}};
     check_whole(alone.front());
@@ -377,9 +377,9 @@ ReadPart read_part(const Part& part) {
 
 }  // namespace
 
-Json merge(const std::vector<Part>& parts, const std::vector<std::string>& command) {
+Json merge(const std::vector<ShardRecord>& parts, const std::vector<std::string>& command) {
   std::vector<ReadPart> read;
-  for (const Part& part : parts) read.push_back(read_part(part));
+  for (const ShardRecord& part : parts) read.push_back(read_part(part));
   for (const ReadPart& part : read) check_same_run(read.front(), part);
   check_same_checkpoints(read);
   check_complete(read);

@@ -9,7 +9,7 @@
 namespace kvproof {
 
 /// A record and what it is called in complaints.
-struct Part {
+struct ShardRecord {
   std::string file;
   Json record;
 };
@@ -24,6 +24,6 @@ struct Part {
 /// throws   RecordError, placed at a file: a record of a whole run, or one that is merged already; interrupted; of another
 ///          config, number of shards or split; of another program or checkpoint, with both values; a shard twice, or not
 ///          there, with the command that runs it; damaged, with the field
-Json merge(const std::vector<Part>& parts, const std::vector<std::string>& command);
+Json merge(const std::vector<ShardRecord>& parts, const std::vector<std::string>& command);
 
 }  // namespace kvproof

@@ -30,7 +30,7 @@ std::string tokens_in_words(const TokenBatch& tokens) {
 
 }  // namespace
 
-ChildCache::ChildCache(std::shared_ptr<ChildConnection> connection, const Message& answer, const std::string& what,
+ChildCache::ChildCache(std::shared_ptr<ChildConnection> connection, const WireMessage& answer, const std::string& what,
                        int64_t rows, int64_t capacity)
     : connection_(std::move(connection)), generation_(connection_->generation()), asked_capacity_(capacity) {
   number_ = connection_->interpret(
@@ -54,14 +54,14 @@ int64_t ChildCache::capacity() const {
   return std::max(asked_capacity_, *std::max_element(lengths_.begin(), lengths_.end()));
 }
 
-Message ChildCache::call(Json request, const std::string& what) const {
+WireMessage ChildCache::call(Json request, const std::string& what) const {
   if (!connection_->alive() || connection_->generation() != generation_)
     connection_->fail(what, "the child that held this cache is gone: it broke in an earlier request");
   request["cache"] = number_;
   return connection_->call(std::move(request), what);
 }
 
-void ChildCache::take_state(const Message& answer, const std::string& what, int64_t rows) {
+void ChildCache::take_state(const WireMessage& answer, const std::string& what, int64_t rows) {
   connection_->interpret(what, [&] {
     const JsonFields fields(answer.header);
     const auto lengths = fields.integers("lengths", 0);
@@ -92,7 +92,7 @@ std::vector<LogitRows> ChildCache::forward(const TokenBatch& tokens, LogitsAt at
   }
   const std::vector<int64_t> before = lengths_;
   const Json request = {{"op", "forward"}, {"tokens", std::move(lists)}, {"logits", all ? "all" : "last"}};
-  Message answer;
+  WireMessage answer;
   try {
     answer = call(request, what);
   } catch (const CapacityError&) {
@@ -120,7 +120,7 @@ std::unique_ptr<SubjectCache> ChildCache::clone_rows(std::span<const int64_t> so
   const auto what = fmt::format("clone of {} of cache {}", counted(rows, "row"), number_);
   const bool plain = batch() == 1 && connection_->can(Ability::clone);
   if (!plain) connection_->require(batch() == 1 ? Ability::clone : Ability::gather, what);
-  const Message answer = call(
+  const WireMessage answer = call(
       {{"op", "clone"}, {"rows", std::vector<int64_t>(source_rows.begin(), source_rows.end())}, {"capacity", capacity}},
       what);
   return std::make_unique<ChildCache>(connection_, answer, what, rows, capacity);
@@ -150,7 +150,7 @@ bool ChildCache::retain_rows(std::span<const int64_t> rows) {
   if (!connection_->can(Ability::retain)) return false;
   const auto kept = static_cast<int64_t>(rows.size());
   const auto what = fmt::format("retaining {} of cache {}", counted(kept, "row"), number_);
-  const Message answer = call({{"op", "retain"}, {"rows", std::vector<int64_t>(rows.begin(), rows.end())}}, what);
+  const WireMessage answer = call({{"op", "retain"}, {"rows", std::vector<int64_t>(rows.begin(), rows.end())}}, what);
   take_state(answer, what, kept);
   return true;
 }
@@ -180,7 +180,7 @@ const ChildCache::Shown& ChildCache::shown(int64_t row, int64_t layer) const {
   }
   if (const auto known = shown_.find({row, layer}); known != shown_.end()) return known->second;
   const auto what = fmt::format("read_slots of row {}, layer {}, of cache {}", row, layer, number_);
-  const Message answer = call({{"op", "read_slots"}, {"row", row}, {"layer", layer}}, what);
+  const WireMessage answer = call({{"op", "read_slots"}, {"row", row}, {"layer", layer}}, what);
   Shown found = connection_->interpret(what, [&] {
     const SubjectInfo& info = connection_->hello().info;
     const WireTensor& keys = answer.tensor("keys");

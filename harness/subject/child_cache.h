@@ -14,8 +14,8 @@ namespace kvproof {
 class ChildCache : public SubjectCache {
  public:
   /// answer  to `new` or `clone`: its number and state. throws SubjectError
-  ChildCache(std::shared_ptr<ChildConnection> connection, const Message& answer, const std::string& what, int64_t rows,
-             int64_t capacity);
+  ChildCache(std::shared_ptr<ChildConnection> connection, const WireMessage& answer, const std::string& what,
+             int64_t rows, int64_t capacity);
   ~ChildCache() override;  // asks the child to free it
 
   int64_t batch() const override { return static_cast<int64_t>(lengths_.size()); }
@@ -40,11 +40,11 @@ class ChildCache : public SubjectCache {
     std::vector<int64_t> positions;    // (n) ascending
     std::vector<double> keys, values;  // (n, G, D)
   };
-  Message call(nlohmann::json request, const std::string& what) const;
+  WireMessage call(nlohmann::json request, const std::string& what) const;
   /// Sends a request that is answered by a state alone.
   void change(nlohmann::json request, const std::string& what);
   /// rows  how many the cache has from now on
-  void take_state(const Message& answer, const std::string& what, int64_t rows);
+  void take_state(const WireMessage& answer, const std::string& what, int64_t rows);
   const Shown& shown(int64_t row, int64_t layer) const;
   std::string in_words(const std::string& what) const;  // "truncation of cache 2"
 

@@ -38,7 +38,7 @@ void ChildConnection::start() {
   Json request = {{"op", "hello"}, {"protocol", kProtocol}};
   if (options_.dtype) request["dtype"] = *options_.dtype;
   try {
-    const Message answer = exchange(request, "hello", options_.start_seconds);
+    const WireMessage answer = exchange(request, "hello", options_.start_seconds);
     hello_ = interpret("hello", [&] { return parse_hello(answer.header); });
     if (options_.dtype && hello_.info.dtype != *options_.dtype)
       fail("hello", fmt::format("dtype: {} was asked for, and {} runs; it offers {}", *options_.dtype,
@@ -73,12 +73,12 @@ void ChildConnection::set_threads(int threads) {
   hello_.info.threads = threads;
 }
 
-Message ChildConnection::call(Json request, const std::string& what) {
+WireMessage ChildConnection::call(Json request, const std::string& what) {
   if (!process_) fail(what, "the child that held this is gone: it broke in an earlier request");
   const auto& op = request["op"].get_ref<const std::string&>();
   const bool computes = op == "forward" || op == "uncached";
   if (std::find(kLooking.begin(), kLooking.end(), op) == kLooking.end()) ++changes_;
-  Message answer = exchange(request, what, options_.answer_seconds);
+  WireMessage answer = exchange(request, what, options_.answer_seconds);
   if (computes) {
     in_a_row_ = 0;
     note_elapsed(answer, what);
@@ -86,12 +86,12 @@ Message ChildConnection::call(Json request, const std::string& what) {
   return answer;
 }
 
-Message ChildConnection::exchange(const Json& request, const std::string& what, double seconds) {
+WireMessage ChildConnection::exchange(const Json& request, const std::string& what, double seconds) {
   const int64_t id = next_id_++;
-  Message answer;
+  WireMessage answer;
   try {
     process_->set_deadline(seconds);
-    Message message{request};
+    WireMessage message{request};
     message.header["id"] = id;
     write_message(*process_, message);
     answer = read_message(*process_);
@@ -112,7 +112,7 @@ Message ChildConnection::exchange(const Json& request, const std::string& what, 
   return answer;
 }
 
-void ChildConnection::check_error(const Message& answer, const std::string& what) {
+void ChildConnection::check_error(const WireMessage& answer, const std::string& what) {
   const JsonFields fields(answer.header);
   if (!fields.has("error")) return;
   const auto [kind, message] = interpret(what, [&] {
@@ -123,7 +123,7 @@ void ChildConnection::check_error(const Message& answer, const std::string& what
   fail(what, fmt::format("the child answered with an error, {}: {}", kind, message));
 }
 
-void ChildConnection::note_elapsed(const Message& answer, const std::string& what) {
+void ChildConnection::note_elapsed(const WireMessage& answer, const std::string& what) {
   elapsed_ns = interpret(what, [&] { return JsonFields(answer.header).optional_integer("elapsed_ns", 0); });
 }
 

@@ -34,13 +34,13 @@ class ChildConnection {
   void revive();
   /// Sends a request ({"op", …}) and returns its answer. what: the request in words, for errors.
   /// A child that dies, hangs or answers something else is ended. throws SubjectError, CapacityError
-  Message call(nlohmann::json request, const std::string& what);
+  WireMessage call(nlohmann::json request, const std::string& what);
   /// Runs something that looks into an answer; its ArgumentErrors and SubjectErrors get place and request.
   template <class Look>
   auto interpret(const std::string& what, Look&& look);
 
   /// "elapsed_ns" of an answer, if it is there; of the latest forward.
-  void note_elapsed(const Message& answer, const std::string& what);
+  void note_elapsed(const WireMessage& answer, const std::string& what);
   std::optional<int64_t> elapsed_ns;
 
   [[noreturn]] void fail(const std::string& what, const std::string& message) const;
@@ -53,8 +53,8 @@ class ChildConnection {
  private:
   void start();
   void give_up();
-  Message exchange(const nlohmann::json& request, const std::string& what, double seconds);
-  void check_error(const Message& answer, const std::string& what);
+  WireMessage exchange(const nlohmann::json& request, const std::string& what, double seconds);
+  void check_error(const WireMessage& answer, const std::string& what);
 
   ChildOptions options_;
   std::unique_ptr<ChildProcess> process_;  // null: the last one broke

@@ -27,7 +27,7 @@ int64_t median_ping_ns(ChildConnection& connection, int64_t bytes) {
   for (int i = 0; i < kWarmUp + kPings; ++i) {
     std::this_thread::sleep_for(kPause);
     const int64_t begin = now_ns();
-    const Message answer = connection.call({{"op", "ping"}, {"bytes", bytes}}, what);
+    const WireMessage answer = connection.call({{"op", "ping"}, {"bytes", bytes}}, what);
     const int64_t end = now_ns();
     connection.interpret(what, [&] { return answer.tensor("bytes", {bytes}).numbers(); });
     if (i >= kWarmUp) taken.push_back(end - begin);
@@ -41,7 +41,7 @@ LogitRows ask_uncached(ChildConnection& connection, const std::vector<TokenId>& 
   const auto n = static_cast<int64_t>(tokens.size());
   const int64_t V = connection.hello().info.vocab_size;
   const auto what = fmt::format("uncached logits of positions {} to {}", first, n - 1);
-  const Message answer = connection.call({{"op", "uncached"}, {"tokens", tokens}, {"first", first}}, what);
+  const WireMessage answer = connection.call({{"op", "uncached"}, {"tokens", tokens}, {"first", first}}, what);
   return {first, n - first, V, connection.interpret(what, [&] {
             return logits_of(answer.tensor("logits", {n - first, V}), connection.hello().info.dtype);
           })};
@@ -82,7 +82,7 @@ std::unique_ptr<SubjectCache> ChildSubject::new_cache(int64_t batch, int64_t cap
   connection_->revive();
   const auto what = fmt::format("new cache of {} x {} positions", batch, capacity);
   if (batch > 1) connection_->require(Ability::batch, what);
-  const Message answer = connection_->call({{"op", "new"}, {"rows", batch}, {"capacity", capacity}}, what);
+  const WireMessage answer = connection_->call({{"op", "new"}, {"rows", batch}, {"capacity", capacity}}, what);
   return std::make_unique<ChildCache>(connection_, answer, what, batch, capacity);
 }
 
@@ -100,7 +100,7 @@ std::optional<std::vector<std::vector<TokenId>>> ChildSubject::own_generation(co
   connection_->revive();
   if (!connection_->can(Ability::generate)) return std::nullopt;
   const auto what = fmt::format("generation of {} tokens in {} rows", max_tokens, rows);
-  const Message answer =
+  const WireMessage answer =
       connection_->call({{"op", "generate"}, {"tokens", prompt}, {"rows", rows}, {"max_tokens", max_tokens}}, what);
   return connection_->interpret(what, [&] {
     const JsonFields fields(answer.header);

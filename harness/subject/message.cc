@@ -166,7 +166,7 @@ WireTensor tensor_of(std::string name, const std::string& dtype, std::vector<int
           wide ? bytes_of<double>(numbers) : bytes_of<float>(numbers)};
 }
 
-const WireTensor& Message::tensor(const std::string& name) const {
+const WireTensor& WireMessage::tensor(const std::string& name) const {
   std::string there;
   for (const WireTensor& tensor : tensors) {
     if (tensor.name == name) return tensor;
@@ -175,16 +175,16 @@ const WireTensor& Message::tensor(const std::string& name) const {
   fail(fmt::format("expected a tensor \"{}\", found {}", name, there.empty() ? "none" : there));
 }
 
-const WireTensor& Message::tensor(const std::string& name, const std::vector<int64_t>& shape) const {
+const WireTensor& WireMessage::tensor(const std::string& name, const std::vector<int64_t>& shape) const {
   const WireTensor& found = tensor(name);
   if (found.shape != shape)
     fail(fmt::format("tensor \"{}\": expected the shape {}, found {}", name, text_of(shape), text_of(found.shape)));
   return found;
 }
 
-Message read_message(ByteStream& stream, const char* protocol) {
+WireMessage read_message(ByteStream& stream, const char* protocol) {
   expect_magic(stream, protocol);
-  Message message{read_header(stream)};
+  WireMessage message{read_header(stream)};
   const auto listed = message.header.find("tensors");
   if (listed == message.header.end()) return message;
   if (!listed->is_array())
@@ -206,7 +206,7 @@ Message read_message(ByteStream& stream, const char* protocol) {
   return message;
 }
 
-void write_message(ByteStream& stream, const Message& message) {
+void write_message(ByteStream& stream, const WireMessage& message) {
   Json header = message.header;
   std::size_t payload = 0;
   if (!message.tensors.empty()) {

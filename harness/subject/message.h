@@ -27,7 +27,7 @@ struct WireTensor {
 WireTensor tensor_of(std::string name, const std::string& dtype, std::vector<int64_t> shape,
                      std::span<const double> numbers);
 
-struct Message {
+struct WireMessage {
   nlohmann::json header;  // an object, without "tensors"
   std::vector<WireTensor> tensors = {};
 
@@ -56,7 +56,7 @@ std::string in_quotes(const std::string& bytes);
 /// protocol  whose messages are awaited, for the error
 /// throws SubjectError, with an empty place unless the stream gives one: no message begins here (what does is quoted), a
 ///        header that is no JSON object or is longer than 16 MiB, tensors of unknown dtype, negative or more than 4 GiB
-Message read_message(ByteStream& stream, const char* protocol = kProtocol);
-void write_message(ByteStream& stream, const Message& message);
+WireMessage read_message(ByteStream& stream, const char* protocol = kProtocol);
+void write_message(ByteStream& stream, const WireMessage& message);
 
 }  // namespace kvproof

@@ -24,9 +24,9 @@ class Server {
  public:
   explicit Server(const ServeOptions& options) : options_(options) {}
 
-  Message answer(const Message& request) {
+  WireMessage answer(const WireMessage& request) {
     const auto id = request.header.find("id");
-    Message answer;
+    WireMessage answer;
     try {
       const JsonFields fields(request.header);
       fields.integer("id", std::numeric_limits<int64_t>::min());
@@ -46,12 +46,12 @@ class Server {
   }
 
  private:
-  static Message error(const std::string& kind, const std::string& message) {
+  static WireMessage error(const std::string& kind, const std::string& message) {
     return {Json{{"error", {{"kind", kind}, {"message", message}}}}};
   }
 
-  Message dispatch(const std::string& op, const JsonFields& fields) {
-    using Handler = Message (Server::*)(const JsonFields&);
+  WireMessage dispatch(const std::string& op, const JsonFields& fields) {
+    using Handler = WireMessage (Server::*)(const JsonFields&);
     static const std::map<std::string, Handler> kHandlers = {
         {"hello", &Server::hello},     {"uncached", &Server::uncached}, {"new", &Server::make_cache},
         {"forward", &Server::forward}, {"clone", &Server::clone},       {"truncate", &Server::truncate},
@@ -66,7 +66,7 @@ class Server {
     return (this->*handler->second)(fields);
   }
 
-  Message hello(const JsonFields& fields) {
+  WireMessage hello(const JsonFields& fields) {
     fields.text("protocol", {kProtocol});
     const std::string dtype = fields.has("dtype") ? fields.text("dtype", options_.dtypes) : "";
     caches_.clear();
@@ -91,7 +91,7 @@ class Server {
     return result;
   }
 
-  Message uncached(const JsonFields& fields) {
+  WireMessage uncached(const JsonFields& fields) {
     const auto tokens = fields.tokens("tokens");
     const int64_t first = fields.integer("first", 0);
     const LogitRows logits = timed([&] { return subject_->uncached_logits(tokens, first); });
@@ -99,7 +99,7 @@ class Server {
             {tensor_of("logits", dtype_, {logits.rows, logits.vocab}, logits.values)}};
   }
 
-  Message forward(const JsonFields& fields) {
+  WireMessage forward(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     const auto lists = fields.token_lists("tokens");
     const bool all = fields.text("logits", {"last", "all"}) == "all";
@@ -116,13 +116,13 @@ class Server {
     const int64_t vocab = rows.empty() ? 0 : rows.front().vocab;
     std::vector<double> joined = rows.size() == 1 ? std::move(rows.front().values) : std::vector<double>();
     for (const LogitRows& row : rows) joined.insert(joined.end(), row.values.begin(), row.values.end());
-    Message answer = state_of(cache);
+    WireMessage answer = state_of(cache);
     answer.header["elapsed_ns"] = elapsed_ns_;
     answer.tensors.push_back(tensor_of("logits", dtype_, {count, vocab}, joined));
     return answer;
   }
 
-  Message generate(const JsonFields& fields) {
+  WireMessage generate(const JsonFields& fields) {
     GenerationRequest request;
     request.prompt = fields.tokens("tokens");
     request.num_samples = fields.integer("rows", 1);
@@ -147,37 +147,37 @@ class Server {
     return *found->second;
   }
 
-  Message state_of(const SubjectCache& cache) {
+  WireMessage state_of(const SubjectCache& cache) {
     Json lengths = Json::array();
     for (int64_t row = 0; row < cache.batch(); ++row) lengths.push_back(cache.length(row));
-    Message state{Json{{"lengths", std::move(lengths)}, {"capacity", cache.capacity()}}};
+    WireMessage state{Json{{"lengths", std::move(lengths)}, {"capacity", cache.capacity()}}};
     if (cache.bytes() > 0) state.header["bytes"] = cache.bytes();
     return state;
   }
 
-  Message state(const JsonFields& fields) { return state_of(named_cache(fields)); }
+  WireMessage state(const JsonFields& fields) { return state_of(named_cache(fields)); }
 
-  Message add_cache(std::unique_ptr<SubjectCache> cache) {
-    Message answer = state_of(*cache);
+  WireMessage add_cache(std::unique_ptr<SubjectCache> cache) {
+    WireMessage answer = state_of(*cache);
     answer.header["cache"] = next_cache_;
     caches_[next_cache_++] = std::move(cache);
     return answer;
   }
 
-  Message make_cache(const JsonFields& fields) {
+  WireMessage make_cache(const JsonFields& fields) {
     return add_cache(subject_->new_cache(fields.integer("rows", 1), fields.integer("capacity", 1)));
   }
-  Message clone(const JsonFields& fields) {
+  WireMessage clone(const JsonFields& fields) {
     const auto rows = fields.integers("rows", 0);
     return add_cache(named_cache(fields).clone_rows(rows, fields.integer("capacity", 1)));
   }
-  Message free_cache(const JsonFields& fields) {
+  WireMessage free_cache(const JsonFields& fields) {
     named_cache(fields);
     caches_.erase(fields.integer("cache", 0));
     return {Json::object()};
   }
 
-  Message truncate(const JsonFields& fields) {
+  WireMessage truncate(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     const int64_t length = fields.integer("length", 0);
     const bool one = fields.has("row");
@@ -189,22 +189,22 @@ class Server {
     for (int64_t row = begin; row < end; ++row) cache.truncate(row, length);
     return state_of(cache);
   }
-  Message reset(const JsonFields& fields) {
+  WireMessage reset(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     cache.reset();
     return state_of(cache);
   }
-  Message retain(const JsonFields& fields) {
+  WireMessage retain(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     if (!cache.retain_rows(fields.integers("rows", 0))) throw Unsupported{"rows cannot leave a cache"};
     return state_of(cache);
   }
-  Message reserve(const JsonFields& fields) {
+  WireMessage reserve(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     if (!cache.reserve(fields.integer("capacity", 1))) throw Unsupported{"the capacity is fixed"};
     return state_of(cache);
   }
-  Message poison(const JsonFields& fields) {
+  WireMessage poison(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     if (!cache.poison_tail()) throw Unsupported{"slots cannot be poisoned"};
     return state_of(cache);
@@ -214,13 +214,13 @@ class Server {
     return fields.integer("row", 0, cache.batch() - 1);
   }
 
-  Message read_slots(const JsonFields& fields) {
+  WireMessage read_slots(const JsonFields& fields) {
     const SubjectCache& cache = named_cache(fields);
     const int64_t row = row_of(fields, cache), layer = fields.integer("layer", 0, layers_ - 1);
     const int64_t held = cache.length(row);
     const auto slots = cache.contents(row, layer, 0, held);
     if (!slots) throw Unsupported{"slots cannot be read"};
-    Message answer{Json::object()};
+    WireMessage answer{Json::object()};
     std::vector<int64_t> positions;
     for (int64_t i = 0; i < held; ++i)
       if (slots->has(i)) positions.push_back(i);
@@ -236,7 +236,7 @@ class Server {
     return answer;
   }
 
-  Message perturb(const JsonFields& fields) {
+  WireMessage perturb(const JsonFields& fields) {
     SubjectCache& cache = named_cache(fields);
     const int64_t row = row_of(fields, cache);
     const bool keys = fields.text("tensor", {"keys", "values"}) == "keys";
@@ -248,13 +248,13 @@ class Server {
 
   // --- the rest ----------------------------------------------------------------------------------------------------
 
-  Message threads(const JsonFields& fields) {
+  WireMessage threads(const JsonFields& fields) {
     if (!subject_->use_threads(static_cast<int>(fields.integer("threads", 1, 1024))))
       throw Unsupported{"the number of threads cannot be changed"};
     return {Json::object()};
   }
 
-  Message ping(const JsonFields& fields) {
+  WireMessage ping(const JsonFields& fields) {
     const int64_t bytes = fields.integer("bytes", 0, int64_t{1} << 30);
     return {Json::object(), {{"bytes", "uint8", {bytes}, std::vector<char>(static_cast<std::size_t>(bytes))}}};
   }

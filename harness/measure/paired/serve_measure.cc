@@ -12,8 +12,6 @@
 namespace kvproof {
 namespace {
 
-using Json = nlohmann::json;
-
 /// What an error answer of kind "unsupported" is made of.
 struct Unsupported {
   std::string message;
@@ -23,8 +21,8 @@ class Server {
  public:
   explicit Server(const std::function<std::unique_ptr<EpochSource>()>& make) : make_(make) {}
 
-  Message answer(const Message& request) {
-    Json answer;
+  WireMessage answer(const WireMessage& request) {
+    nlohmann::json answer;
     try {
       const JsonFields fields(request.header);
       fields.integer("id", std::numeric_limits<int64_t>::min());
@@ -39,7 +37,7 @@ class Server {
       answer = error("failed", words_of(fault));
     }
     const auto id = request.header.find("id");
-    answer["id"] = id == request.header.end() ? Json() : *id;
+    answer["id"] = id == request.header.end() ? nlohmann::json() : *id;
     return {std::move(answer)};
   }
 
@@ -47,11 +45,11 @@ class Server {
   std::exception_ptr broken() const { return broken_; }
 
  private:
-  static Json error(const std::string& kind, const std::string& message) {
+  static nlohmann::json error(const std::string& kind, const std::string& message) {
     return {{"error", {{"kind", kind}, {"message", message}}}};
   }
 
-  Json dispatch(const std::string& op, const JsonFields& fields) {
+  nlohmann::json dispatch(const std::string& op, const JsonFields& fields) {
     if (op == "hello") return hello(fields);
     if (op != "open" && op != "epoch" && op != "close")
       throw Unsupported{fmt::format("there is no request {} in {}", in_quotes(op), kMeasureProtocol)};
@@ -63,10 +61,10 @@ class Server {
     if (op == "epoch") return epoch(fields);
     open_.clear();
     source_->close();
-    return Json::object();
+    return nlohmann::json::object();
   }
 
-  Json hello(const JsonFields& fields) {
+  nlohmann::json hello(const JsonFields& fields) {
     if (const std::string asked = fields.text("protocol"); asked != kMeasureProtocol)
       throw Unsupported{fmt::format("{} is not spoken here, only {}", in_quotes(asked), kMeasureProtocol)};
     if (!source_) {
@@ -80,7 +78,7 @@ class Server {
     return header_of(source_->hello());
   }
 
-  Json open(const std::string& id, const JsonFields& fields) {
+  nlohmann::json open(const std::string& id, const JsonFields& fields) {
     WarmUp warm_up;
     warm_up.rounds = fields.optional_integer("warm_up_rounds", 1).value_or(warm_up.rounds);
     warm_up.most_ns = fields.optional_integer("warm_up_ns", 0).value_or(warm_up.most_ns);
@@ -91,7 +89,7 @@ class Server {
     return header_of(facts);
   }
 
-  Json epoch(const JsonFields& fields) {
+  nlohmann::json epoch(const JsonFields& fields) {
     const Timed timed = timed_of(fields.text("what"));
     const auto calls = fields.optional_integer("calls", 1);
     return header_of(source_->epoch(timed, {calls, calls ? 0 : fields.integer("at_least_ns", 0)}));

@@ -5,14 +5,14 @@ namespace kvproof {
 Subject& logic_subject(const VerifyTarget& target) { return target.logic ? *target.logic : target.tested; }
 Subject& exact_subject(const VerifyTarget& target) { return target.exact ? *target.exact : logic_subject(target); }
 
-std::vector<Side> sides_of(const VerifyTarget& target) {
+std::vector<VerifySide> sides_of(const VerifyTarget& target) {
   const SubjectInfo tested = target.tested.info();
   if (target.cache_against_ours) {
     // Two engines in float64 may differ by float32 tables: the coarser gate is theirs.
     const std::string dtype = tested.dtype == "float64" ? "float32" : tested.dtype;
     return {{target.tested, target.ours->naive, &target.ours->exact, tested, {dtype, kErrorRatioGate}}};
   }
-  std::vector<Side> all;
+  std::vector<VerifySide> all;
   if (target.logic || tested.dtype == "float64") {
     Subject& logic = logic_subject(target);
     all.push_back({logic, logic, nullptr, logic.info(), {"float64", 0}});
@@ -25,7 +25,7 @@ std::vector<Side> sides_of(const VerifyTarget& target) {
   return all;
 }
 
-CalibrationTarget calibration_of(const Side& side, const VerifyTarget& target) {
+CalibrationTarget calibration_of(const VerifySide& side, const VerifyTarget& target) {
   return {side.subject, side.exact,      target.use_key_blocks,
           &side.naive,  side.gate.dtype, !target.own_engine && !side.numerics};
 }

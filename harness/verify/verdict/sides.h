@@ -11,7 +11,7 @@
 namespace kvproof {
 
 /// One dtype's side of the check: a subject, and what its numbers are held against.
-struct Side {
+struct VerifySide {
   Subject& subject;
   Subject& naive;  // its uncached path, or ours
   Subject* exact;  // float64; null: the naive path is its own reference
@@ -21,10 +21,10 @@ struct Side {
 };
 
 /// Float64's first, where there is one. They refer to the target's subjects.
-std::vector<Side> sides_of(const VerifyTarget& target);
+std::vector<VerifySide> sides_of(const VerifyTarget& target);
 
 /// What shows whether a side's gate can be trusted.
-CalibrationTarget calibration_of(const Side& side, const VerifyTarget& target);
+CalibrationTarget calibration_of(const VerifySide& side, const VerifyTarget& target);
 
 /// Whose cached path is judged in float64, and what computes exactly: the tested subject where the target has no other.
 Subject& logic_subject(const VerifyTarget& target);

@@ -90,7 +90,7 @@ class Verification {
 
   void run_sides() {
     double share = t_.logic ? 0.7 : 1;
-    for (Side& side : sides_) {
+    for (VerifySide& side : sides_) {
       calibrate_side(side);
       const SubjectInfo info = side.info;
       run_suite(side, cache_suite(info, options_.depth, share * budget_.scenario_seconds(), side.numerics));
@@ -109,7 +109,7 @@ class Verification {
                                      dtype));
   }
 
-  void calibrate_side(Side& side) {
+  void calibrate_side(VerifySide& side) {
     tell("calibration, " + side.info.dtype);
     try {
       report_.calibrations.push_back(calibrate(calibration_of(side, t_), options_.seed));
@@ -133,7 +133,7 @@ class Verification {
       uncovered("the subject's own generation: it does not answer generate");
   }
 
-  void run_suite(const Side& side, const Suite& suite) {
+  void run_suite(const VerifySide& side, const Suite& suite) {
     for (const std::string& what : suite.not_covered) uncovered(side.info.dtype + ": " + what);
     report_.longest = std::max(report_.longest, suite.longest);
     TraceBank bank(side.naive, side.exact, side.gate);
@@ -148,7 +148,7 @@ class Verification {
                       side.info.dtype, bank.sampled()));
   }
 
-  void run_cache(const Side& side, TraceBank& bank, const std::string& name) {
+  void run_cache(const VerifySide& side, TraceBank& bank, const std::string& name) {
     const Script script = make_script(parse_scenario(name), side.info, options_.seed);
     const Abilities needed = needs(script, side.info.rotary_len);
     if (const auto missing = side.info.can.missing(needed); !missing.empty())
@@ -164,7 +164,7 @@ class Verification {
 
   // --- the generators --------------------------------------------------------------------------------------------------
 
-  BehaviourTarget behaviour_target(const Side& side) const {
+  BehaviourTarget behaviour_target(const VerifySide& side) const {
     BehaviourTarget target{side.subject, side.exact ? *side.exact : side.naive};
     target.vocab_size = side.info.vocab_size;
     target.rotary_len = side.info.rotary_len;
@@ -177,7 +177,7 @@ class Verification {
     return target;
   }
 
-  void run_behaviours(const Side& side) {
+  void run_behaviours(const VerifySide& side) {
     const BehaviourFacts facts{side.info.dtype, side.info.vocab_size, side.info.rotary_len, t_.tokenizer != nullptr};
     const auto names = affordable(
         t_.own_engine ? behaviour_suite(full(), facts) : foreign_behaviour_suite(facts, side.info.can), side);
@@ -189,7 +189,7 @@ class Verification {
   }
 
   /// The first of them, two at least, that fit into the time.
-  std::vector<std::string> affordable(std::vector<std::string> names, const Side& side) {
+  std::vector<std::string> affordable(std::vector<std::string> names, const VerifySide& side) {
     constexpr double kForwards = 25;  // of one scenario, roughly
     const auto most =
         static_cast<std::size_t>(std::max(2.0, budget_.seconds() / (kForwards * budget_.forward_seconds(side.info))));
@@ -219,7 +219,7 @@ class Verification {
         report_.outcomes.push_back(run_behaviour(text, options_.seed, bench.target()));
         continue;
       }
-      Side& side = side_of(name.dtype, text);
+      VerifySide& side = side_of(name.dtype, text);
       if (side.numerics && report_.calibrations.empty()) calibrate_side(side);
       if (is_behaviour(name.kind)) {
         run_named_behaviour(text, side);
@@ -231,9 +231,9 @@ class Verification {
     uncovered("everything but the scenarios that were asked for");
   }
 
-  Side& side_of(const std::string& dtype, const std::string& scenario) {
+  VerifySide& side_of(const std::string& dtype, const std::string& scenario) {
     std::vector<std::string> known;
-    for (Side& side : sides_) {
+    for (VerifySide& side : sides_) {
       if (side.info.dtype == dtype) return side;
       known.push_back(side.info.dtype);
     }
@@ -251,7 +251,7 @@ class Verification {
            !listed(behaviour_suite(true, {info.dtype, info.vocab_size, info.rotary_len, t_.tokenizer != nullptr}));
   }
 
-  void run_named_behaviour(const std::string& text, const Side& side) {
+  void run_named_behaviour(const std::string& text, const VerifySide& side) {
     try {
       report_.outcomes.push_back(run_behaviour(text, options_.seed, behaviour_target(side)));
     } catch (const ArgumentError& error) {
@@ -262,7 +262,7 @@ class Verification {
   const VerifyTarget& t_;
   const VerifyOptions& options_;
   Budget budget_;
-  std::vector<Side> sides_;
+  std::vector<VerifySide> sides_;
   VerifyReport report_;
   LogitMetrics metrics_;
 };

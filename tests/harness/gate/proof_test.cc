@@ -98,7 +98,7 @@ TEST_CASE("what a product costs scales the planted work, and a cost that noise h
 
 TEST_CASE("plans have names of their own, and their fault is one that can be planted", "[gate][proof]") {
   std::set<std::string> names;
-  for (const Plan& plan : proof_plans()) {
+  for (const ProofPlan& plan : proof_plans()) {
     names.insert(plan.name);
     if (!plan.fault.empty()) CHECK(find_fault(plan.fault) != nullptr);
   }

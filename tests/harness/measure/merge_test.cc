@@ -58,14 +58,14 @@ Json part_of(const Json& all, const Numbers& of, int64_t index, int64_t count) {
 
 const Numbers kOf = {1, 2, 1, 2, 3, 3};  // the fifth case is of the second checkpoint, the sixth failed
 
-std::vector<Part> parts_of(const Json& all, const Numbers& of = kOf, int64_t count = 3) {
-  std::vector<Part> parts;
+std::vector<ShardRecord> parts_of(const Json& all, const Numbers& of = kOf, int64_t count = 3) {
+  std::vector<ShardRecord> parts;
   for (int64_t index = 1; index <= count; ++index)
     parts.push_back({std::to_string(index) + ".json", part_of(all, of, index, count)});
   return parts;
 }
 
-std::string fault_of(const std::vector<Part>& parts) {
+std::string fault_of(const std::vector<ShardRecord>& parts) {
   try {
     merge(parts, {});
     return "merged";
@@ -215,7 +215,7 @@ TEST_CASE("warnings say which shard they are of, unless all say them", "[merge]"
 
 TEST_CASE("a time limit is the merged record's where all shards had it", "[merge]") {
   auto parts = parts_of(whole());
-  for (Part& part : parts) part.record["max_time_s"] = 60.0;
+  for (ShardRecord& part : parts) part.record["max_time_s"] = 60.0;
   CHECK(merge(parts, {})["max_time_s"] == 60.0);
   parts[1].record["max_time_s"] = 90.0;
   const Json merged = merge(parts, {});

@@ -235,7 +235,7 @@ TEST_CASE("a child that shows some positions only leaves the others out, and is 
   Json slots = {{"id", 4}, {"positions", {0, 2}}};
   std::vector<double> keys, values;
   for (int i = 0; i < 8; ++i) keys.push_back(i + 1), values.push_back(-i);
-  const Message shown{
+  const WireMessage shown{
       slots, {tensor_of("keys", "float32", {2, 2, 2}, keys), tensor_of("values", "float32", {2, 2, 2}, values)}};
   const ScriptedChild child(answers({small_hello(), kNew}) +
                             logits_message({{"id", 3}, {"lengths", {3}}}, {1, 3}, {1, 2, 3}) + bytes_of(shown));

@@ -32,7 +32,7 @@ class MemoryStream : public ByteStream {
   std::string to_read_, written_;
 };
 
-inline std::string bytes_of(const Message& message) {
+inline std::string bytes_of(const WireMessage& message) {
   MemoryStream stream;
   write_message(stream, message);
   return stream.written();

@@ -12,7 +12,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-Message read(const std::string& bytes) {
+WireMessage read(const std::string& bytes) {
   MemoryStream stream(bytes);
   return read_message(stream);
 }
@@ -24,7 +24,7 @@ WireTensor tensor(const std::string& dtype, std::vector<int64_t> shape, const st
 }  // namespace
 
 TEST_CASE("a message is KVP1, the header's length, the header, then the tensors' bytes") {
-  const Message message{Json{{"id", 7}}, {{"a", "float32", {1, 2}, {0, 0, -128, 63, 0, 0, 0, -64}}}};
+  const WireMessage message{Json{{"id", 7}}, {{"a", "float32", {1, 2}, {0, 0, -128, 63, 0, 0, 0, -64}}}};
   const std::string header = R"({"id":7,"tensors":[{"dtype":"float32","name":"a","shape":[1,2]}]})";
   CHECK(header.size() == 65);
   CHECK(bytes_of(message) == "KVP1\x41\0\0\0"s + header + "\0\0\x80\x3f\0\0\0\xc0"s);
@@ -33,10 +33,10 @@ TEST_CASE("a message is KVP1, the header's length, the header, then the tensors'
 
 TEST_CASE("what is written is what is read, whatever the size") {
   for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{100'000}, std::size_t{3'000'000}}) {
-    Message message{Json{{"id", 1}, {"text", "ü"}}, {}};
+    WireMessage message{Json{{"id", 1}, {"text", "ü"}}, {}};
     message.tensors.push_back({"bytes", "uint8", {static_cast<int64_t>(size)}, std::vector<char>(size, 'x')});
     message.tensors.push_back({"more", "int32", {1, 1}, {1, 0, 0, 0}});
-    const Message back = read(bytes_of(message));
+    const WireMessage back = read(bytes_of(message));
     CHECK(back.header == message.header);
     REQUIRE(back.tensors.size() == 2);
     CHECK(back.tensors[0].bytes == message.tensors[0].bytes);
@@ -126,8 +126,8 @@ TEST_CASE("a header of deep brackets is refused or read, not a crash") {
 }
 
 TEST_CASE("a tensor that is missing or of another shape is told with what there is") {
-  const Message message{Json::object(), {{"keys", "float32", {1, 2}, {}}, {"values", "float32", {}, {}}}};
+  const WireMessage message{Json::object(), {{"keys", "float32", {1, 2}, {}}, {"values", "float32", {}, {}}}};
   CHECK_THROWS_WITH(message.tensor("logits"), "expected a tensor \"logits\", found \"keys\", \"values\"");
-  CHECK_THROWS_WITH(Message{}.tensor("logits"), "expected a tensor \"logits\", found none");
+  CHECK_THROWS_WITH(WireMessage{}.tensor("logits"), "expected a tensor \"logits\", found none");
   CHECK_THROWS_WITH(message.tensor("keys", {2, 1}), "tensor \"keys\": expected the shape (2, 1), found (1, 2)");
 }
