@@ -21,6 +21,7 @@ add_custom_target(kvproof_build_info BYPRODUCTS ${build_info} VERBATIM COMMENT "
           -P ${PROJECT_SOURCE_DIR}/cmake/write_build_info.cmake)
 add_dependencies(kvproof_harness kvproof_build_info)
 target_include_directories(kvproof_harness PRIVATE ${PROJECT_BINARY_DIR}/generated)
+set_source_files_properties(harness/build_info.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)  # recompiled at each commit
 
 if(NOT PROJECT_IS_TOP_LEVEL)
   return()

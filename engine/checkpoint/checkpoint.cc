@@ -155,7 +155,7 @@ Checkpoint load_checkpoint(const CheckpointRequest& request, const ArchitectureO
   Checkpoint checkpoint;
   checkpoint.location = locate_checkpoint(request);
   const auto& location = checkpoint.location;
-  if (location.layout == Layout::huggingface) {
+  if (location.layout == CheckpointLayout::huggingface) {
     read_huggingface(overrides, &checkpoint);
     return checkpoint;
   }

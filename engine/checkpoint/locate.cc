@@ -207,7 +207,7 @@ std::optional<CheckpointLocation> huggingface_in(const fs::path& base_dir, const
   for (const char* name : kSafetensors) {
     if (!fs::exists(base_dir / name, error)) continue;
     CheckpointLocation location;
-    location.layout = Layout::huggingface;
+    location.layout = CheckpointLayout::huggingface;
     location.base_dir = base_dir;
     location.model_file = base_dir / name;
     location.meta_file = base_dir / kConfig;

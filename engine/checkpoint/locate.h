@@ -17,10 +17,10 @@ struct CheckpointRequest {
   std::optional<int64_t> step = {};
 };
 
-enum class Layout { nanochat, huggingface };
+enum class CheckpointLayout { nanochat, huggingface };
 
 struct CheckpointLocation {
-  Layout layout = Layout::nanochat;
+  CheckpointLayout layout = CheckpointLayout::nanochat;
   /// model_file is the .pt, or model.safetensors, or model.safetensors.index.json beside its shards; meta_file the
   /// meta_*.json, or config.json.
   std::filesystem::path base_dir, model_file, meta_file;
@@ -32,7 +32,7 @@ struct CheckpointLocation {
   std::vector<std::string> guesses;
 
   /// Whether model_file is the index of several .safetensors files.
-  bool is_sharded() const { return layout == Layout::huggingface && model_file.extension() == ".json"; }
+  bool is_sharded() const { return layout == CheckpointLayout::huggingface && model_file.extension() == ".json"; }
 };
 
 /// The base directory a request means: the one given, else $NANOCHAT_BASE_DIR, else ~/.cache/nanochat. It need not exist.

@@ -139,7 +139,7 @@ class Unpickler {
 
   bool scalar(uint8_t opcode) {
     switch (opcode) {
-      case kNone:
+      case kPushNone:
         push(PickleNone{});
         return true;
       case kNewTrue:

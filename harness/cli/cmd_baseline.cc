@@ -18,7 +18,7 @@ namespace {
 
 using compare::Times;
 
-void declare(CLI::App& app) {
+void declare_baseline(CLI::App& app) {
   add_action(app, "save, list or remove");
   add_positional(app, "NAME", "Of the baseline: letters, digits, '.', '_' and '-'");
   add_value(app, "--from", "RECORD", "save: the record of kvproof run that becomes the baseline");
@@ -160,7 +160,7 @@ ExitCode remove(Call& call) {
   return ExitCode::ok;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_baseline(Call& call) {
   static const std::vector<Action> kActions = {{"save", {"NAME", "--from", "--exact", "--replace", "--dir"}, save},
                                                {"list", {"--dir"}, list},
                                                {"remove", {"NAME", "--dir"}, remove}};
@@ -181,8 +181,8 @@ Command baseline_command() {
            "JSON: {\"name\", \"file\", \"written\", \"cases\", \"times\", \"warnings\"}; of list {\"dir\", "
            "\"baselines\": [...]}."},
           {ExitCode::no_baseline, ExitCode::failed},
-          declare,
-          run};
+          declare_baseline,
+          run_baseline};
 }
 
 }  // namespace kvproof::cli

@@ -21,19 +21,19 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const SamplerSettings kDefaults = {.temperature = 0.6, .top_k = 50};  // nanochat's chat_cli
-constexpr int64_t kDefaultMaxTokens = 256;
+const SamplerSettings kChatDefaults = {.temperature = 0.6, .top_k = 50};  // nanochat's chat_cli
+constexpr int64_t kMostAnswerTokens = 256;
 
-void declare(CLI::App& app) {
+void declare_chat(CLI::App& app) {
   add_value(app, "--max-tokens", "N",
-            fmt::format("At most so many new tokens per answer; default {}", kDefaultMaxTokens));
-  add_sampler_flags(app, kDefaults);
+            fmt::format("At most so many new tokens per answer; default {}", kMostAnswerTokens));
+  add_sampler_flags(app, kChatDefaults);
   add_toggle(app, "--no-tools", "Leave calculator calls unanswered");
   add_model_flags(app);
 }
 
 /// Without the ASCII white space at both ends.
-std::string trimmed(std::string_view text) {
+std::string without_space(std::string_view text) {
   constexpr std::string_view kSpace = " \t\n\v\f\r";
   const auto begin = text.find_first_not_of(kSpace);
   return begin == text.npos ? "" : std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
@@ -60,7 +60,7 @@ class LineReader {
       if (interrupted) std::clearerr(stdin);
       return interrupted ? Event::interrupted : Event::end;
     }
-    *line = trimmed({buffer, static_cast<std::size_t>(length)});  // as nanochat's chat does
+    *line = without_space({buffer, static_cast<std::size_t>(length)});  // as nanochat's chat does
     return Event::line;
   }
 };
@@ -160,10 +160,10 @@ class Chat {
   ExitCode code_ = ExitCode::ok;
 };
 
-ExitCode run(Call& call) {
+ExitCode run_chat(Call& call) {
   TurnSettings settings;
-  settings.max_tokens = call.arguments.integer("--max-tokens", 1, kMostTokens).value_or(kDefaultMaxTokens);
-  settings.sampler = read_sampler_flags(call.arguments, kDefaults);
+  settings.max_tokens = call.arguments.integer("--max-tokens", 1, kMostTokens).value_or(kMostAnswerTokens);
+  settings.sampler = read_sampler_flags(call.arguments, kChatDefaults);
   settings.tools = !call.arguments.given("--no-tools");
   const auto flags = read_model_flags(call.arguments);
   const auto session = open_session(flags, call.console);
@@ -186,8 +186,8 @@ Command chat_command() {
        "A turn that fails leaves the conversation as it was; the exit code tells. JSON: {\"turns\": [...], "
        "\"load_ns\"}"},
       {ExitCode::failed},
-      declare,
-      run};
+      declare_chat,
+      run_chat};
 }
 
 }  // namespace kvproof::cli

@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void declare(CLI::App& app) {
+void declare_ci(CLI::App& app) {
   add_config_flags(app);
   add_value(app, "--baseline", "NAME", "What exact metrics are held against; default ci.baseline of the config");
   add_base_flags(app);
@@ -206,7 +206,7 @@ CiArtifacts begin_artifacts(const Call& call, const Bases& bases) {
   return CiArtifacts(folder);
 }
 
-ExitCode run(Call& call) {
+ExitCode run_ci(Call& call) {
   const std::string started = utc_now();
   const LoadedConfig config = read_config_flags(call.arguments);
   require_verification(config);
@@ -244,8 +244,8 @@ Command ci_command() {
        "JSON: ci.json."},
       {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed,
        ExitCode::interrupted},
-      declare,
-      run};
+      declare_ci,
+      run_ci};
 }
 
 }  // namespace kvproof::cli

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void declare(CLI::App& app) {
+void declare_compare(CLI::App& app) {
   add_positionals(app, "FILE", "A config (.yaml), or two documents: records, baselines or one of each, the base first");
   add_list(app, "--set", "A.B=VALUE", "Overrides one value of the config");
   add_base_flags(app);
@@ -130,7 +130,7 @@ ExitCode self_test(Call& call, const std::string& file) {
   return summary.at("complete").get<bool>() ? ExitCode::ok : ExitCode::inconclusive;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_compare(Call& call) {
   const std::vector<std::string> files = call.arguments.texts("FILE");
   if (files.empty()) throw ArgumentError("FILE", "is missing: give a config and a base, or two records");
   if (files.size() == 2 && !is_config(files[0]) && !is_config(files[1])) return two_documents(call, files);
@@ -173,8 +173,8 @@ Command compare_command() {
            "JSON: the comparison, as harness/compare/document.h and results/comparison.schema.json have it."},
           {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::disagree, ExitCode::failed,
            ExitCode::interrupted},
-          declare,
-          run};
+          declare_compare,
+          run_compare};
 }
 
 }  // namespace kvproof::cli

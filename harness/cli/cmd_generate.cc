@@ -27,7 +27,7 @@ struct GenerateFlags {
   bool no_tools = false;
 };
 
-void declare(CLI::App& app) {
+void declare_generate(CLI::App& app) {
   add_value(app, "--prompt", "TEXT", "Continue a text: <|bos|>, then the text");
   add_value(app, "--chat", "TEXT", "Answer a user: <|bos|>, one user turn, <|assistant_start|>");
   add_value(app, "--prompt-tokens", "1,2,3", "Continue these ids, as they are");
@@ -64,7 +64,7 @@ PromptSpec read_prompt_flags(const Arguments& arguments) {
   return spec;
 }
 
-GenerateFlags read_flags(const Arguments& arguments) {
+GenerateFlags read_generate_flags(const Arguments& arguments) {
   GenerateFlags flags;
   flags.prompt = read_prompt_flags(arguments);
   flags.engine = arguments.word("--path", {"engine", "naive"}).value_or("engine") == "engine";
@@ -159,8 +159,8 @@ Json document_of(const GenerationRequest& request, const GenerationResult& resul
       {"prompt_tokens", request.prompt}, {"rows", rows}, {"token_forwards", result.token_forwards}, {"timing", timing}};
 }
 
-ExitCode run(Call& call) {
-  const auto flags = read_flags(call.arguments);
+ExitCode run_generate(Call& call) {
+  const auto flags = read_generate_flags(call.arguments);
   const auto session = open_session(flags.model, call.console);
   const auto request = complete_request(flags, session, call.console);
   const Tokenizer* tokenizer = session.tokenizer_or_null();
@@ -196,8 +196,8 @@ Command generate_command() {
        "JSON: {\"prompt_tokens\", \"rows\": [{\"tokens\", \"mask\", \"text\", \"completion\", \"finish\"}], "
        "\"token_forwards\", \"timing\"}"},
       {ExitCode::failed, ExitCode::interrupted},
-      declare,
-      run};
+      declare_generate,
+      run_generate};
 }
 
 }  // namespace kvproof::cli

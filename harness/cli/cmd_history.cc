@@ -23,7 +23,7 @@ namespace {
 using track::AddedRecord;
 using track::Source;
 
-void declare(CLI::App& app) {
+void declare_history(CLI::App& app) {
   add_action(app, "add, rebuild, check or report");
   add_positional(app, "HISTORY", "The file, such as results/history.jsonl");
   add_positionals(app, "RECORD", "add, rebuild: records of kvproof run, or folders of them");
@@ -195,7 +195,7 @@ ExitCode report(Call& call) {
   return ExitCode::ok;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_history(Call& call) {
   static const std::vector<Action> kActions = {
       {"add", {"HISTORY", "RECORD", "--release"}, add},
       {"rebuild", {"HISTORY", "RECORD", "--replace"}, rebuild},
@@ -218,8 +218,8 @@ Command history_command() {
        "given.",
        "JSON: {\"history\", \"records\", \"lines\"}; of check and report the trend, as harness/track/trend.h has it."},
       {ExitCode::regression, ExitCode::inconclusive, ExitCode::no_baseline, ExitCode::failed},
-      declare,
-      run};
+      declare_history,
+      run_history};
 }
 
 }  // namespace kvproof::cli

@@ -12,9 +12,11 @@ namespace {
 
 constexpr auto kDefaultConfig = "kvproof.yaml";
 
-void declare(CLI::App& app) { add_positional(app, "FILE", fmt::format("What to write; default {}", kDefaultConfig)); }
+void declare_init(CLI::App& app) {
+  add_positional(app, "FILE", fmt::format("What to write; default {}", kDefaultConfig));
+}
 
-ExitCode run(Call& call) {
+ExitCode run_init(Call& call) {
   const auto file = call.arguments.text("FILE").value_or(kDefaultConfig);
   if (file.empty()) throw ArgumentError("FILE", "is empty; give the name of the file to write");
   std::error_code ignored;
@@ -35,9 +37,12 @@ ExitCode run(Call& call) {
 }  // namespace
 
 Command init_command() {
-  return {
-      "init", "Write a config to start from; nothing is overwritten", {"JSON: {\"file\"}"}, {ExitCode::failed}, declare,
-      run};
+  return {"init",
+          "Write a config to start from; nothing is overwritten",
+          {"JSON: {\"file\"}"},
+          {ExitCode::failed},
+          declare_init,
+          run_init};
 }
 
 }  // namespace kvproof::cli

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-void declare(CLI::App& app) {
+void declare_inspect(CLI::App& app) {
   add_value(app, "--depth", "N",
             "Context depth for FLOPs and bytes: tokens before the one that is generated; default sequence_len - 1");
   add_model_flags(app);
@@ -70,13 +70,13 @@ Json cost_json(const GptConfig& config, const ModelOptions& options, int64_t dep
 // nanochat's tokenizer has a folder of its own; in Hugging Face's layout it is a file among others.
 std::string tokenizer_path(const CheckpointLocation& location) {
   const auto& folder = location.tokenizer_dir;
-  return (location.layout == Layout::huggingface ? Tokenizer::file_in(folder) : folder).string();
+  return (location.layout == CheckpointLayout::huggingface ? Tokenizer::file_in(folder) : folder).string();
 }
 
 Json describe(const Checkpoint& checkpoint, const GptConfig& config, const std::optional<Tokenizer>& tokenizer,
               const ModelOptions& options, int64_t depth) {
   const auto& location = checkpoint.location;
-  const bool has_step = !location.model_file.empty() && location.layout == Layout::nanochat;
+  const bool has_step = !location.model_file.empty() && location.layout == CheckpointLayout::nanochat;
   const auto parameters = count_parameters(config);
   return {
       {"checkpoint",
@@ -139,7 +139,7 @@ std::string text_of(const Json& document) {
   return text;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_inspect(Call& call) {
   const auto flags = read_model_flags(call.arguments);
   const auto given_depth = call.arguments.integer("--depth", 0, std::numeric_limits<int64_t>::max());
   const auto options = resolve_model_options(flags.options);
@@ -166,8 +166,8 @@ Command inspect_command() {
       {"A window of null is unlimited; FLOPs count a multiplication and an addition as two.",
        "JSON: {\"checkpoint\", \"tokenizer\", \"config\", \"generation\", \"architecture\", \"parameters\", \"cost\"}"},
       {ExitCode::failed},
-      declare,
-      run};
+      declare_inspect,
+      run_inspect};
 }
 
 }  // namespace kvproof::cli

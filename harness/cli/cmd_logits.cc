@@ -20,7 +20,7 @@ struct LogitsFlags {
   std::string out;
 };
 
-void declare(CLI::App& app) {
+void declare_logits(CLI::App& app) {
   add_value(app, "--prompt-tokens", "1,2,3", "The ids, as they are");
   add_value(app, "--path", "engine|naive",
             "engine (default): through the KV cache; naive: one forward without a cache");
@@ -29,7 +29,7 @@ void declare(CLI::App& app) {
   add_model_flags(app);
 }
 
-LogitsFlags read_flags(const Arguments& arguments) {
+LogitsFlags read_logits_flags(const Arguments& arguments) {
   LogitsFlags flags;
   flags.tokens = arguments.token_ids("--prompt-tokens");
   const bool engine = arguments.word("--path", {"engine", "naive"}).value_or("engine") == "engine";
@@ -64,8 +64,8 @@ at::Tensor compute_logits(const LogitsFlags& flags, const Model& model) {
   return at::cat(parts).contiguous();
 }
 
-ExitCode run(Call& call) {
-  const auto flags = read_flags(call.arguments);
+ExitCode run_logits(Call& call) {
+  const auto flags = read_logits_flags(call.arguments);
   const auto session = open_session(flags.model, call.console);
   check_token_ids(flags.tokens, session.checkpoint.dims.vocab_size, "--prompt-tokens");
   prepare_output_file(flags.out);
@@ -84,8 +84,8 @@ Command logits_command() {
           "Write the logits of every position of a prompt to a .npy file",
           {"float32, or float64 with --dtype float64. JSON: {\"out\", \"shape\", \"dtype\"}"},
           {ExitCode::failed},
-          declare,
-          run};
+          declare_logits,
+          run_logits};
 }
 
 }  // namespace kvproof::cli

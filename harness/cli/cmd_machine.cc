@@ -23,7 +23,7 @@ constexpr int64_t kMostElements = int64_t{1} << 28;  // of a shape's three matri
 
 const std::vector<std::string> kDtypes = {"float32", "bfloat16", "float16", "float64"};
 
-void declare(CLI::App& app) {
+void declare_machine(CLI::App& app) {
   add_value(app, "--threads", "N[,N...]", "Numbers of threads; default 1 and all cores");
   add_value(app, "--dtype", "D[,D...]", "float32, bfloat16, float16, float64; default float32,bfloat16");
   add_value(app, "--shape", "M,N,K", "Multiply this too: a linear layer of N outputs and K inputs over M tokens");
@@ -176,7 +176,7 @@ std::string notes_of(const std::vector<Peaks>& all, const MachineFacts& facts) {
   return lines;
 }
 
-ExitCode run(Call& call) {
+ExitCode run_machine(Call& call) {
   const MachineFacts facts = machine_facts();
   const LoadSnapshot before = load_snapshot();
   const std::vector<Peaks> all = measure_all(call.arguments, facts);
@@ -200,8 +200,8 @@ Command machine_command() {
        "multiplying by LibTorch, and by LibTorch for some columns in each thread.",
        "JSON: {\"machine\": as in a run's record, \"warnings\": [...]}"},
       {ExitCode::failed},
-      declare,
-      run};
+      declare_machine,
+      run_machine};
 }
 
 }  // namespace kvproof::cli

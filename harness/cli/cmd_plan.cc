@@ -49,13 +49,13 @@ std::string table_of(const Plan& plan) {
                             plan.cases.size(), plan.cases.size() == 1 ? "" : "s", duration_text(plan.estimated_s()));
 }
 
-void declare(CLI::App& app) {
+void declare_plan(CLI::App& app) {
   add_config_flags(app);
   add_max_time(app);
   add_shard(app);
 }
 
-ExitCode run(Call& call) {
+ExitCode run_plan(Call& call) {
   const auto max_time_s = read_max_time(call.arguments);
   const auto number = read_shard(call.arguments);
   auto config = read_config_flags(call.arguments);
@@ -88,8 +88,8 @@ Command plan_command() {
            "With --shard it lists the cases of that shard; the split itself is by the cost model, and the same on every machine.",
            "With --max-time it says what kvproof run would choose; where even the fewest repetitions do not fit, it fails."},
           {ExitCode::failed},
-          declare,
-          run};
+          declare_plan,
+          run_plan};
 }
 
 }  // namespace kvproof::cli

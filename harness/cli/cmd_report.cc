@@ -52,7 +52,7 @@ std::vector<std::string> format_names() {
   return names;
 }
 
-void declare(CLI::App& app) {
+void declare_report(CLI::App& app) {
   add_positional(app, "RECORD", fmt::format("A file that kvproof run wrote, in {}/, or a comparison's", kRunFolder));
   add_value(app, "--to", "FORMAT", fmt::format("{}; default table", fmt::join(format_names(), ", ")));
   add_value(app, "--out", "FILE", "Where to write it; its folder is made, the file replaced. Default stdout");
@@ -63,7 +63,7 @@ struct Wanted {
   std::optional<std::string> out;
 };
 
-Wanted read_flags(const Call& call) {
+Wanted read_report_flags(const Call& call) {
   Wanted wanted;
   const auto to = call.arguments.word("--to", format_names());
   wanted.out = call.arguments.text("--out");
@@ -97,9 +97,9 @@ std::string text_of(const Json& document, const Wanted& wanted) {
   return table_of(document, comparison, wanted.out.has_value());
 }
 
-ExitCode run(Call& call) {
+ExitCode run_report(Call& call) {
   const auto file = call.arguments.required("RECORD", "the file that kvproof run wrote");
-  const Wanted wanted = read_flags(call);
+  const Wanted wanted = read_report_flags(call);
   const Json document = read_json(file);
   if (!comparison::is_comparison(document)) check_record(document, file);
   std::string text;
@@ -135,8 +135,8 @@ Command report_command() {
            "Of a comparison: all but gbench.",
            "The exit code says whether the record could be read and written, not what it says. JSON: the record."},
           {ExitCode::failed},
-          declare,
-          run};
+          declare_report,
+          run_report};
 }
 
 }  // namespace kvproof::cli

@@ -18,7 +18,7 @@
 namespace kvproof::cli {
 namespace {
 
-void declare(CLI::App& app) {
+void declare_run(CLI::App& app) {
   add_config_flags(app);
   add_value(app, "--out", "FILE", fmt::format("Where to write the record; default a new file in {}/ here", kRunFolder));
   add_max_time(app);
@@ -67,7 +67,7 @@ Work begin(const Call& call) {
   return {std::move(config), std::move(journal), std::move(shard)};
 }
 
-ExitCode run(Call& call) {
+ExitCode run_run(Call& call) {
   Work work = begin(call);
   if (work.shard) call.console.note(shard_text(*work.shard));
   if (work.config.time_limit) call.console.note(time_limit_text(*work.config.time_limit));
@@ -93,8 +93,8 @@ Command run_command() {
        "--shard K/N opens every checkpoint of the config to find out what its cases cost; where one cannot be opened, nothing is run.",
        "A shard without cases (N above their number) writes a record without cases. --max-time is for the shard alone."},
       {ExitCode::disagree, ExitCode::failed, ExitCode::interrupted},
-      declare,
-      run};
+      declare_run,
+      run_run};
 }
 
 }  // namespace kvproof::cli

@@ -21,9 +21,9 @@ namespace kvproof::cli {
 namespace {
 
 /// The model as hello asks for it.
-class OwnEngine {
+class AskedEngine {
  public:
-  OwnEngine(const ModelFlags& flags, Console& console)
+  AskedEngine(const ModelFlags& flags, Console& console)
       : options_(resolve_model_options(flags.options)), checkpoint_(open_checkpoint(flags, console)) {
     if (flags.threads > 0) set_threads(flags.threads);
   }
@@ -86,7 +86,7 @@ void serve(Serve&& serve_until_the_end) {
 ExitCode serve_engine(Call& call) {
   const auto flags = read_model_flags(call.arguments);
   require_program_on_stdin();
-  OwnEngine engine(flags, call.console);
+  AskedEngine engine(flags, call.console);
   require_own_format(call);
   FdStream stream(STDIN_FILENO, take_stdout());
   const ServeOptions options{.name = "kvproof " + engine.backend() + " " + build_info().version,
@@ -116,7 +116,7 @@ ExitCode serve_config(Call& call) {
   std::_Exit(0);  // nothing is left to write, and libraries take 70 ms to go; a comparison starts some forty of these
 }
 
-ExitCode run(Call& call) {
+ExitCode run_subject(Call& call) {
   if (call.arguments.given("--config")) return serve_config(call);
   for (const char* flag : {"--set", "--plant-work", "--plant-fault"}) {
     if (call.arguments.given(flag)) throw ArgumentError(flag, "is about the cases of a config; give --config too");
@@ -124,7 +124,7 @@ ExitCode run(Call& call) {
   return serve_engine(call);
 }
 
-void declare(CLI::App& app) {
+void declare_subject(CLI::App& app) {
   add_model_flags(app);
   add_value(app, "--config", "CONFIG", "Serve this config's cases to be timed, by the protocol kvproof-measure/1");
   add_list(app, "--set", "A.B=VALUE", "With --config: overrides one value of it");
@@ -142,8 +142,8 @@ Command subject_command() {
       {"Reads requests from stdin until it ends and writes answers to stdout; harness/adapters/PROTOCOL.md says how, and "
        "MEASURE.md beside it what --config is for."},
       {ExitCode::failed},
-      declare,
-      run};
+      declare_subject,
+      run_subject};
 }
 
 }  // namespace kvproof::cli

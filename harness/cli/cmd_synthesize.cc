@@ -8,14 +8,14 @@
 namespace kvproof::cli {
 namespace {
 
-void declare(CLI::App& app) {
+void declare_synthesize(CLI::App& app) {
   add_positional(app, "SPEC", "dN with fields, such as d4 or d4,vocab_size=2048,n_kv_head=1,generation=2026-01,seed=3");
   add_value(app, "--out", "DIR", "The base directory to write into; nothing there is overwritten");
   add_value(app, "--tag", "TAG", "Name of the model's folder; default d<n_layer>");
   add_value(app, "--step", "N", "Step in the file names; default 0");
 }
 
-ExitCode run(Call& call) {
+ExitCode run_synthesize(Call& call) {
   const auto spec = call.arguments.required("SPEC", "what to synthesize, such as d4");
   const auto out = call.arguments.required("--out", "the base directory to write into");
   const auto given_tag = call.arguments.text("--tag");
@@ -51,8 +51,8 @@ Command synthesize_command() {
           "Write a checkpoint with made-up weights as a nanochat base directory",
           {"JSON: {\"base_dir\", \"source\", \"tag\", \"step\", \"model\", \"meta\"}"},
           {ExitCode::failed},
-          declare,
-          run};
+          declare_synthesize,
+          run_synthesize};
 }
 
 }  // namespace kvproof::cli

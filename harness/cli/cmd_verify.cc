@@ -24,7 +24,7 @@
 namespace kvproof::cli {
 namespace {
 
-void declare(CLI::App& app) {
+void declare_verify(CLI::App& app) {
   add_toggle(app, "--quick", "Fewer and shorter scenarios: a few seconds");
   add_list(app, "--only", "SCENARIO",
            "Run this scenario alone, by the name a report gives it: 'chunks[1,299]/float64'");
@@ -260,7 +260,7 @@ void refuse_together(const Arguments& arguments, const std::string& flag, const 
       throw ArgumentError(flag, fmt::format("cannot be combined with {}: {}", other, why));
 }
 
-ExitCode run(Call& call) {
+ExitCode run_verify(Call& call) {
   const Arguments& arguments = call.arguments;
   refuse_together(arguments, "--self-test",
                   {"--quick", "--only", "--max-time", "--plant", "--list-faults", "--sweeps", "--log", "--base-dir",
@@ -291,8 +291,8 @@ Command verify_command() {
       {"The model against Python's vectors and an oracle, the cache against recomputation, the generators against an",
        "expectation of their own; logic in float64, rounding in the dtype asked for. JSON: results/README.md."},
       {ExitCode::disagree, ExitCode::inconclusive, ExitCode::failed},
-      declare,
-      run};
+      declare_verify,
+      run_verify};
 }
 
 }  // namespace kvproof::cli

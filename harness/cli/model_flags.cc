@@ -36,7 +36,7 @@ void describe(const Checkpoint& checkpoint, Console& console) {
   if (checkpoint.location.model_file.empty()) {
     console.note(
         fmt::format("checkpoint {}: synthetic, generation {}", checkpoint.name, checkpoint.architecture.generation));
-  } else if (checkpoint.location.layout == Layout::huggingface) {
+  } else if (checkpoint.location.layout == CheckpointLayout::huggingface) {
     console.note(fmt::format("checkpoint {}: in Hugging Face's layout, generation {}",
                              checkpoint.location.model_file.string(), checkpoint.architecture.generation));
   } else {

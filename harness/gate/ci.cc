@@ -10,9 +10,7 @@
 namespace kvproof {
 namespace {
 
-using compare::Finding;
-
-void find_in_case(const View& one, std::vector<Finding>& found) {
+void find_in_case(const View& one, std::vector<compare::Finding>& found) {
   const std::string id = one.at("id").text();
   if (one.at("status").text() != "ok") {
     const View error = one.at("error");
@@ -32,9 +30,9 @@ void find_in_case(const View& one, std::vector<Finding>& found) {
 
 }  // namespace
 
-std::vector<Finding> findings_of_run(const Json& document) {
+std::vector<compare::Finding> findings_of_run(const Json& document) {
   const View record(document);
-  std::vector<Finding> found;
+  std::vector<compare::Finding> found;
   for (const View& one : record.at("cases").items()) find_in_case(one, found);
   if (record.has("verifications")) {
     for (const View& one : record.at("verifications").items()) {
@@ -54,9 +52,9 @@ std::vector<Finding> findings_of_run(const Json& document) {
   return found;
 }
 
-CiVerdict decide(const std::vector<Finding>& findings, const CiSpec& spec, bool strict) {
+CiVerdict decide(const std::vector<compare::Finding>& findings, const CiSpec& spec, bool strict) {
   CiVerdict verdict;
-  for (const Finding& finding : findings) {
+  for (const compare::Finding& finding : findings) {
     const bool named = std::find(spec.fail_on.begin(), spec.fail_on.end(), finding.kind) != spec.fail_on.end();
     if (named || finding.kind == "incomparable" || (strict && finding.kind == "inconclusive")) {
       verdict.code = worse(verdict.code, finding.code);
@@ -83,9 +81,9 @@ std::vector<std::string> unused_accepts(const std::vector<Json>& comparisons) {
 
 Json ci_json(const CiVerdict& verdict, const LoadedConfig& config, bool strict, const std::vector<Json>& comparisons,
              const std::string& started, const Json& artifacts) {
-  const auto list = [](const std::vector<Finding>& findings) {
+  const auto list = [](const std::vector<compare::Finding>& findings) {
     Json out = Json::array();
-    for (const Finding& each : findings) out.push_back({{"kind", each.kind}, {"text", each.text}});
+    for (const compare::Finding& each : findings) out.push_back({{"kind", each.kind}, {"text", each.text}});
     return out;
   };
   Json warnings = list(verdict.warnings);

@@ -37,7 +37,7 @@ std::optional<Tokenizer> open_tokenizer(const Checkpoint& checkpoint) {
   if (dir.empty()) return std::nullopt;
   Tokenizer tokenizer = Tokenizer::load(dir);
   if (tokenizer.vocab_size() != checkpoint.dims.vocab_size) {
-    const bool is_file = checkpoint.location.layout == Layout::huggingface;
+    const bool is_file = checkpoint.location.layout == CheckpointLayout::huggingface;
     throw TokenizerError((is_file ? Tokenizer::file_in(dir) : dir).string(),
                          fmt::format("holds {} tokens, the checkpoint's vocab_size is {}; put the tokenizer it was "
                                      "trained with beside it, or move this {} away to run on token ids",
@@ -92,7 +92,7 @@ Json checkpoint_json(const CheckpointSpec& spec, const CheckpointSession& sessio
     for (const char* key : {"path", "source"}) out[key] = nullptr;
     out["tag"] = *spec.synthetic;
     out["step"] = nullptr;
-  } else if (c.location.layout == Layout::huggingface) {
+  } else if (c.location.layout == CheckpointLayout::huggingface) {
     out["path"] = c.location.model_file.string();
     out["source"] = out["tag"] = out["step"] = nullptr;
   } else {

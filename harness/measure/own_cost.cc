@@ -9,7 +9,7 @@
 namespace kvproof {
 namespace {
 
-constexpr int64_t kSteps = 1024;
+constexpr int64_t kCountedSteps = 1024;
 constexpr int kCalls = 8;
 
 /// Announces steps, and computes nothing.
@@ -37,7 +37,7 @@ double own_step_ns(int64_t rows, Probe& probe) {
   IdleSubject idle;
   GenerationRequest request;
   request.prompt = {0};
-  request.max_tokens = kSteps;
+  request.max_tokens = kCountedSteps;
   request.num_samples = rows;
   double best = std::numeric_limits<double>::max();
   for (int call = 0; call < kCalls; ++call) {

@@ -26,9 +26,9 @@ constexpr double kBytesPerS = 8e9;   // of one thread, until memory has no more
 constexpr double kMostBytesPerS = 2e10;
 constexpr int64_t kThreads = 4;                           // that "auto" stands for
 constexpr double kLoadBytesPerS = 1e9;                    // opening a model, or a fresh one
-constexpr double kOpenings = 2;                           // of a group: the engine that is timed, and a fresh one
-constexpr double kQuickBesides = 0.5, kFullBesides = 60;  // a verification's own time, s
-constexpr double kQuickShare = 0.1;                       // and of the time that measuring takes
+constexpr double kGroupOpenings = 2;                      // of a group: the engine that is timed, and a fresh one
+constexpr double kQuickVerifyS = 0.5, kFullVerifyS = 60;  // a verification's own time, s
+constexpr double kQuickVerifyShare = 0.1;                 // and of the time that measuring takes
 constexpr double kMostMs = 1e13;                          // 300 years: sums of ten thousand stay integers
 
 int64_t milliseconds_of(double seconds) { return std::llround(std::min(1e3 * seconds, kMostMs)); }
@@ -63,18 +63,18 @@ ForwardRate rate_of(const GptConfig& config, const RunSpec& run) {
 /// What a group costs once.
 double opening_s(const LoadedConfig& config, const CaseGroup& group, const GptConfig& model) {
   const auto stored = static_cast<double>(weight_bytes_stored(model, bytes_of_run(group.run)));
-  double seconds = kOpenings * stored / kLoadBytesPerS;
+  double seconds = kGroupOpenings * stored / kLoadBytesPerS;
   std::vector<const Case*> cases;
   for (const std::size_t index : group.cases) cases.push_back(&config.cases[index]);
   if (std::any_of(cases.begin(), cases.end(), [](const Case* cell) { return cell->run.peaks; }))
     seconds += 2 * kPeaksSeconds;
-  if (const auto depth = deepest(cases)) seconds += *depth == Depth::full ? kFullBesides : kQuickBesides;
+  if (const auto depth = deepest(cases)) seconds += *depth == Depth::full ? kFullVerifyS : kQuickVerifyS;
   return seconds;
 }
 
 double case_s(const Case& cell, const Prompt& prompt, const GptConfig& model, const ForwardRate& rate) {
   const PlannedCase planned = estimate_case(cell, prompt, model, rate);
-  return planned.estimated_s + (cell.run.verify == "quick" ? kQuickShare * planned.measured_s : 0);
+  return planned.estimated_s + (cell.run.verify == "quick" ? kQuickVerifyShare * planned.measured_s : 0);
 }
 
 }  // namespace

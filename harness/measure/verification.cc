@@ -19,7 +19,7 @@ constexpr std::size_t kFindingsKept = 8;
 // model of a few million parameters.
 constexpr double kQuickBesides = 0.5, kFullBesides = 5;
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 /// What the comparisons of logits came to, in each dtype.
 Json logits_json(const VerifyReport& report) {
@@ -36,8 +36,8 @@ Json logits_json(const VerifyReport& report) {
   for (const auto& [dtype, tally] : tallies) {
     out[dtype] = {{"checks", tally.checks},
                   {"failures", tally.failures},
-                  {"worst_error", number(tally.worst_error)},
-                  {"worst_ratio", number(tally.worst_ratio)}};
+                  {"worst_error", finite_or_null(tally.worst_error)},
+                  {"worst_ratio", finite_or_null(tally.worst_ratio)}};
   }
   return out;
 }
@@ -118,7 +118,7 @@ std::string verify_command(const CheckpointSpec& spec, const CheckpointSession& 
   } else if (session.checkpoint) {
     const CheckpointLocation& location = session.checkpoint->location;
     add("--base-dir", location.base_dir.string());
-    if (location.layout == Layout::nanochat) {
+    if (location.layout == CheckpointLayout::nanochat) {
       add("--source", location.source);
       add("--tag", location.tag);
       add("--step", std::to_string(location.step));

@@ -12,7 +12,7 @@
 namespace kvproof {
 namespace {
 
-[[noreturn]] void fail(const std::filesystem::path& file, const std::string& what, int why) {
+[[noreturn]] void fail_whole(const std::filesystem::path& file, const std::string& what, int why) {
   throw RecordError(file.string(), what + ": " + std::strerror(why) + "; nothing was written");
 }
 
@@ -23,15 +23,15 @@ class WholeFile {
       : target_(target),
         path_(target.parent_path() / fmt::format(".{}.{}.part", target.filename().string(), getpid())) {
     if (std::error_code error; std::filesystem::create_directories(target.parent_path(), error), error) {
-      fail(target, "its folder cannot be made", error.value());
+      fail_whole(target, "its folder cannot be made", error.value());
     }
     const int file = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) fail(target, "cannot be written", errno);
+    if (file < 0) fail_whole(target, "cannot be written", errno);
     const int why = write_all(file, text);
     close(file);
     if (why != 0) {
       unlink(path_.c_str());
-      fail(target, "cannot be written", why);
+      fail_whole(target, "cannot be written", why);
     }
   }
   ~WholeFile() { unlink(path_.c_str()); }
@@ -39,7 +39,7 @@ class WholeFile {
   WholeFile& operator=(const WholeFile&) = delete;
 
   void replace_target() const {
-    if (rename(path_.c_str(), target_.c_str()) != 0) fail(target_, "cannot be put in place", errno);
+    if (rename(path_.c_str(), target_.c_str()) != 0) fail_whole(target_, "cannot be put in place", errno);
     sync_folder();
   }
 

@@ -24,12 +24,12 @@ int64_t produced(const View& path, int64_t before) {
 }
 
 // Widths that depend on the record; each with the gap behind it.
-struct Layout {
+struct AgreementLayout {
   int id, shape;
 };
 
-Layout layout_of(const std::vector<View>& cases, int page_width) {
-  Layout layout{6, 7};
+AgreementLayout layout_of(const std::vector<View>& cases, int page_width) {
+  AgreementLayout layout{6, 7};
   for (const View& one : cases) {
     layout.id = std::max(layout.id, display_width(shown(one.at("id"))) + 2);
     if (one.at("status").text() == "ok") layout.shape = std::max(layout.shape, display_width(shape_of(one)) + 2);
@@ -39,13 +39,13 @@ Layout layout_of(const std::vector<View>& cases, int page_width) {
   return layout;
 }
 
-std::string columns(const Layout& layout, const std::string& shape, const std::string& tokens, const std::string& rows,
-                    const std::string& logits) {
+std::string columns(const AgreementLayout& layout, const std::string& shape, const std::string& tokens,
+                    const std::string& rows, const std::string& logits) {
   return left(shape, layout.shape) + right(tokens, kTokensWidth) + right(rows, kRowsWidth) +
          right(logits, kLogitsWidth);
 }
 
-std::string numbers_of(const View& one, const Layout& layout) {
+std::string numbers_of(const View& one, const AgreementLayout& layout) {
   const View agreement = one.at("agreement"), tokens = agreement.at("tokens"), logits = agreement.at("logits");
   const int64_t naive = produced(one.at("paths").at("naive"), tokens_before(one)),
                 engine = produced(one.at("paths").at("engine"), tokens_before(one));
@@ -71,7 +71,7 @@ bool rows_differ(const View& agreement) {
   return agreement.at("tokens").at("identical_rows").integer() < agreement.at("tokens").at("rows").integer();
 }
 
-void write_case(const View& one, const Layout& layout, Page& page) {
+void write_verdict(const View& one, const AgreementLayout& layout, Page& page) {
   const std::string verdict = verdict_of(one), id = shown(one.at("id"));
   const std::string begin = "  " + left(verdict, kVerdictWidth);
   const bool failed = one.at("status").text() != "ok", fits = display_width(id) <= layout.id - 2;
@@ -88,7 +88,7 @@ void write_case(const View& one, const Layout& layout, Page& page) {
 
 void write_agreement(const View& record, Page& page) {
   const auto cases = record.at("cases").items();
-  const Layout layout = layout_of(cases, page.width());
+  const AgreementLayout layout = layout_of(cases, page.width());
   page.line();
   page.line(page.painted("Is it right?", Ink::bold));
   page.wrapped("",
@@ -99,7 +99,7 @@ void write_agreement(const View& record, Page& page) {
   page.line(page.painted("  " + left("", kVerdictWidth) + left("case", layout.id) +
                              columns(layout, "shape", "tokens", "equal rows", "logits apart"),
                          Ink::dim));
-  for (const View& one : cases) write_case(one, layout, page);
+  for (const View& one : cases) write_verdict(one, layout, page);
   page.line();
   page.wrapped("  ",
                "pp6 tg64 x4: 6 prompt tokens, 64 generated, in 4 rows. tokens: those kept, over all rows. logits "

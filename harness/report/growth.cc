@@ -12,7 +12,7 @@
 namespace kvproof {
 namespace {
 
-constexpr int kLabelWidth = 22, kCellWidth = 9;
+constexpr int kGrowthLabelWidth = 22, kGrowthCellWidth = 9;
 
 struct Curves {
   View one_case;
@@ -38,8 +38,8 @@ std::string bars(const std::vector<double>& values, double top) {
 }
 
 std::string row(const std::string& label, const std::vector<std::string>& cells, const std::string& end) {
-  std::string line = left("    " + label, kLabelWidth);
-  for (const std::string& cell : cells) line += right(cell, kCellWidth);
+  std::string line = left("    " + label, kGrowthLabelWidth);
+  for (const std::string& cell : cells) line += right(cell, kGrowthCellWidth);
   return end.empty() ? line : line + "  " + end;
 }
 
@@ -79,7 +79,7 @@ std::string reading_text(const View& one) {
 }
 
 void write_curves(const Curves& curves, Page& page) {
-  const int64_t parts = (page.width() - kLabelWidth - 2) / (kCellWidth + 1);
+  const int64_t parts = (page.width() - kGrowthLabelWidth - 2) / (kGrowthCellWidth + 1);
   const Crossover& cross = curves.cross;
   const StepCurve naive = in_parts(cross.naive_steps, parts), engine = in_parts(cross.engine_steps, parts);
   const double top = std::max(*std::max_element(naive.ns.begin(), naive.ns.end()),
@@ -89,14 +89,14 @@ void write_curves(const Curves& curves, Page& page) {
   page.line(page.painted(row("tokens before it", cells_of(naive.depth, "{:.0f}", 1), ""), Ink::dim));
   page.line(row("naive, ms", cells_of(naive.ns, "{:.3f}", 1e6), bars(naive.ns, top)));
   page.line(row("engine, ms", cells_of(engine.ns, "{:.3f}", 1e6), bars(engine.ns, top)));
-  page.wrapped(left("    one more costs", kLabelWidth),
+  page.wrapped(left("    one more costs", kGrowthLabelWidth),
                fmt::format("naive {}, engine {}{}", slope_text(cross.naive), slope_text(cross.engine),
                            reading_text(curves.one_case)));
-  page.wrapped(left("    grows with power", kLabelWidth),
+  page.wrapped(left("    grows with power", kGrowthLabelWidth),
                fmt::format("naive {}, engine {}", exponent_text(cross.naive), exponent_text(cross.engine)));
   if (cross.withheld) return;
   const bool verified = curves.one_case.at("speedup").at("verified").boolean();
-  page.wrapped(left("    pays", kLabelWidth), payoff_text(cross) + (verified ? "" : " (?: not verified)"));
+  page.wrapped(left("    pays", kGrowthLabelWidth), payoff_text(cross) + (verified ? "" : " (?: not verified)"));
 }
 
 }  // namespace

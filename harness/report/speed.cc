@@ -58,17 +58,17 @@ namespace {
 constexpr int kLabelWidth = 14;
 using Cells = std::array<std::string, 5>;
 
-struct Layout {
+struct SpeedLayout {
   bool beside;
   std::array<int, 5> widths;
 };
 
-Layout layout_of(const Page& page) {
+SpeedLayout layout_of(const Page& page) {
   if (page.width() >= 100) return {true, {20, 13, 20, 20, 12}};
   return {false, {14, 13, 15, 14, 10}};
 }
 
-std::string row(const Layout& layout, const std::string& label, const Cells& cells) {
+std::string row(const SpeedLayout& layout, const std::string& label, const Cells& cells) {
   std::string line = left(label, kLabelWidth);
   for (std::size_t i = 0; i < cells.size(); ++i) line += right(cells[i], layout.widths[i]);
   return line;
@@ -90,7 +90,7 @@ bool has_shares(const View& one) {
   return false;
 }
 
-void write_ratios(const View& one, const Layout& layout, Page& page) {
+void write_ratios(const View& one, const SpeedLayout& layout, Page& page) {
   const View speedup = one.at("speedup");
   if (const auto reason = speedup.at("withheld").text_or_null()) {
     const std::string why = visible(*reason);
@@ -166,7 +166,7 @@ std::optional<double> own_share(const std::vector<View>& cases) {
   return most;
 }
 
-void write_case(const View& one, const Layout& layout, Page& page) {
+void write_case(const View& one, const SpeedLayout& layout, Page& page) {
   page.line();
   const std::string id = shown(one.at("id")), heading = heading_of(one);
   if (2 + display_width(id) + 2 + display_width(heading) <= page.width()) {
@@ -204,7 +204,7 @@ void write_speed(const View& record, Page& page) {
     if (one.at("status").text() == "ok") cases.push_back(one);
   }
   if (cases.empty()) return;
-  const Layout layout = layout_of(page);
+  const SpeedLayout layout = layout_of(page);
   std::string how = "Medians. speed-up: naive / engine";
   if (const auto confidence = confidence_of(cases))
     how += fmt::format(", in brackets its {:g} % interval (6 repetitions or more)", *confidence * 100);

@@ -1,6 +1,11 @@
 // Catch2 under one name: Debian ships v2 (one header), newer systems v3 (several).
 #pragma once
 
+// LibTorch's CHECK comes first, and Catch2's takes its place, in whatever order a file includes them.
+#if __has_include(<c10/util/Logging.h>)
+#include <c10/util/Logging.h>
+#endif
+
 #if __has_include(<catch2/catch.hpp>)
 #include <catch2/catch.hpp>
 #else

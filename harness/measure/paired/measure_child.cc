@@ -13,8 +13,6 @@
 namespace kvproof {
 namespace {
 
-using Json = nlohmann::json;
-
 std::string epoch_words(const std::string& id, const Timed& timed, const EpochLength& length) {
   return length.calls ? fmt::format("epoch of {}, {}, {} calls", id, word_of(timed), *length.calls)
                       : fmt::format("epoch of {}, {}, at least {} ns", id, word_of(timed), length.at_least_ns);
@@ -75,14 +73,14 @@ auto MeasureChild::interpret(const std::string& what, Look&& look) const {
 }
 
 void MeasureChild::say_hello() {
-  const Json answer = ask({{"op", "hello"}, {"protocol", kMeasureProtocol}}, "hello", deadlines_.hello_s);
+  const nlohmann::json answer = ask({{"op", "hello"}, {"protocol", kMeasureProtocol}}, "hello", deadlines_.hello_s);
   hello_ = interpret("hello", [&] { return hello_of(answer); });
 }
 
-Json MeasureChild::ask(Json request, const std::string& what, double seconds) {
+nlohmann::json MeasureChild::ask(nlohmann::json request, const std::string& what, double seconds) {
   const int64_t id = next_id_++;
   request["id"] = id;
-  Json answer;
+  nlohmann::json answer;
   std::string kind, message;
   try {
     if (child_.set_deadline) child_.set_deadline(seconds);
@@ -110,14 +108,14 @@ Json MeasureChild::ask(Json request, const std::string& what, double seconds) {
 
 CaseFacts MeasureChild::open(const std::string& id, const WarmUp& warm_up) {
   const std::string what = "open " + id;
-  Json paths = Json::array();
+  nlohmann::json paths = nlohmann::json::array();
   for (const Path path : warm_up.paths) paths.push_back(word_of(path));
-  const Json answer = ask({{"op", "open"},
-                           {"case", id},
-                           {"warm_up_rounds", warm_up.rounds},
-                           {"warm_up_ns", warm_up.most_ns},
-                           {"warm_up_paths", paths}},
-                          what, deadlines_.open_s);
+  const nlohmann::json answer = ask({{"op", "open"},
+                                     {"case", id},
+                                     {"warm_up_rounds", warm_up.rounds},
+                                     {"warm_up_ns", warm_up.most_ns},
+                                     {"warm_up_paths", paths}},
+                                    what, deadlines_.open_s);
   CaseFacts facts = interpret(what, [&] { return facts_of(answer); });
   if (facts.id != id) fail(what, fmt::format("expected the facts of {}, found those of {}", id, facts.id));
   return facts;
@@ -125,13 +123,13 @@ CaseFacts MeasureChild::open(const std::string& id, const WarmUp& warm_up) {
 
 EpochTimes MeasureChild::epoch(const std::string& id, const Timed& timed, const EpochLength& length) {
   const std::string what = epoch_words(id, timed, length);
-  Json request = {{"op", "epoch"}, {"case", id}, {"what", word_of(timed)}};
+  nlohmann::json request = {{"op", "epoch"}, {"case", id}, {"what", word_of(timed)}};
   if (length.calls) {
     request["calls"] = *length.calls;
   } else {
     request["at_least_ns"] = length.at_least_ns;
   }
-  const Json answer = ask(std::move(request), what, deadlines_.epoch_s);
+  const nlohmann::json answer = ask(std::move(request), what, deadlines_.epoch_s);
   const EpochTimes times = interpret(what, [&] { return times_of(answer); });
   if (length.calls && times.calls != *length.calls)
     fail(what, fmt::format("expected {} calls, found {}", *length.calls, times.calls));

@@ -10,22 +10,20 @@
 namespace kvproof {
 namespace {
 
-using Json = nlohmann::json;
-
 /// fields  of the same object, for the error
-bool flag(const Json& object, const JsonFields& fields, const std::string& name) {
+bool flag(const nlohmann::json& object, const JsonFields& fields, const std::string& name) {
   const auto found = object.find(name);
   if (found == object.end() || !found->is_boolean()) fields.fail(name, "true or false");
   return found->get<bool>();
 }
 
-Json path_header(const PathFacts& facts) {
+nlohmann::json path_header(const PathFacts& facts) {
   return {{"tokens", facts.tokens},
           {"token_forwards", facts.token_forwards},
           {"kv_cache_bytes", facts.kv_cache_bytes},
           {"prefill_positions", facts.prefill_positions},
           {"steps", facts.steps},
-          {"first_logits", facts.first_logits.empty() ? Json() : Json(facts.first_logits)}};
+          {"first_logits", facts.first_logits.empty() ? nlohmann::json() : nlohmann::json(facts.first_logits)}};
 }
 
 PathFacts path_facts(const JsonFields& fields) {
@@ -80,11 +78,11 @@ Timed timed_of(const std::string& word) {
   throw ArgumentError("what", fmt::format("expected one of {}, found {}", fmt::join(words, ", "), word));
 }
 
-Json header_of(const MeasureHello& hello) {
-  Json cases = Json::array();
+nlohmann::json header_of(const MeasureHello& hello) {
+  nlohmann::json cases = nlohmann::json::array();
   for (const CaseOutline& one : hello.cases) {
     cases.push_back({{"id", one.id},
-                     {"prompt_tokens", one.prompt_tokens ? Json(*one.prompt_tokens) : Json()},
+                     {"prompt_tokens", one.prompt_tokens ? nlohmann::json(*one.prompt_tokens) : nlohmann::json()},
                      {"max_tokens", one.max_tokens},
                      {"rows", one.rows}});
   }
@@ -99,7 +97,7 @@ Json header_of(const MeasureHello& hello) {
           {"cases", std::move(cases)}};
 }
 
-MeasureHello hello_of(const Json& header) {
+MeasureHello hello_of(const nlohmann::json& header) {
   const JsonFields fields(header);
   fields.text("protocol", {kMeasureProtocol});
   const JsonFields program = fields.object("program");
@@ -110,7 +108,7 @@ MeasureHello hello_of(const Json& header) {
   hello.build_type = program.text("build_type");
   hello.config_hash = fields.text("config_hash");
   hello.fingerprint = fields.text("fingerprint");
-  for (const Json& entry : fields.list("cases")) {
+  for (const nlohmann::json& entry : fields.list("cases")) {
     if (!entry.is_object()) fields.fail("cases", "a list of objects");
     const JsonFields one(entry, "cases.");
     hello.cases.push_back({one.text("id"), one.optional_integer("prompt_tokens", 1), one.integer("max_tokens", 0),
@@ -119,7 +117,7 @@ MeasureHello hello_of(const Json& header) {
   return hello;
 }
 
-Json header_of(const CaseFacts& facts) {
+nlohmann::json header_of(const CaseFacts& facts) {
   return {{"case", facts.id},
           {"shape", facts.shape},
           {"backend", facts.backend},
@@ -132,7 +130,7 @@ Json header_of(const CaseFacts& facts) {
           {"invalid", facts.invalid}};
 }
 
-CaseFacts facts_of(const Json& header) {
+CaseFacts facts_of(const nlohmann::json& header) {
   const JsonFields fields(header);
   CaseFacts facts;
   facts.id = fields.text("case");
@@ -148,7 +146,7 @@ CaseFacts facts_of(const Json& header) {
   return facts;
 }
 
-Json header_of(const EpochTimes& times) {
+nlohmann::json header_of(const EpochTimes& times) {
   return {{"calls", times.calls},
           {"units", times.units},
           {"wall_ns", times.wall_ns},
@@ -156,7 +154,7 @@ Json header_of(const EpochTimes& times) {
           {"quiet", times.quiet}};
 }
 
-EpochTimes times_of(const Json& header) {
+EpochTimes times_of(const nlohmann::json& header) {
   const JsonFields fields(header);
   return {fields.integer("calls", 1), fields.integer("units", 1), fields.integer("wall_ns", 1),
           fields.integer("cpu_ns", 0), flag(header, fields, "quiet")};

@@ -65,29 +65,29 @@ constexpr std::array<const char*, 45> kColumns = {
 };
 
 /// Cells by the names of their columns; those that are not set stay empty.
-class Row {
+class CsvRow {
  public:
-  Row& text(const char* column, const std::string& value) { return put(column, csv_text(told(value))); }
-  Row& text(const char* column, const std::optional<std::string>& value) {
+  CsvRow& text(const char* column, const std::string& value) { return put(column, csv_text(told(value))); }
+  CsvRow& text(const char* column, const std::optional<std::string>& value) {
     return value ? text(column, *value) : *this;
   }
-  Row& number(const char* column, std::optional<double> value) {
+  CsvRow& number(const char* column, std::optional<double> value) {
     return value ? put(column, Json(*value).dump()) : *this;
   }
   /// A number as the document has it, a text, and what JSON has for all else.
-  Row& value(const char* column, const Json& value) {
+  CsvRow& value(const char* column, const Json& value) {
     if (value.is_null()) return *this;
     if (value.is_string()) return text(column, value.get<std::string>());
     const std::string json = value.dump(-1, ' ', false, Json::error_handler_t::replace);
     return value.is_number() ? put(column, json) : text(column, json);
   }
-  Row& count(const char* column, std::optional<int64_t> value) {
+  CsvRow& count(const char* column, std::optional<int64_t> value) {
     return value ? put(column, std::to_string(*value)) : *this;
   }
-  Row& flag(const char* column, std::optional<bool> value) {
+  CsvRow& flag(const char* column, std::optional<bool> value) {
     return value ? put(column, *value ? "true" : "false") : *this;
   }
-  Row& ratio(const Ratio& ratio, const std::string& prefix = "") {
+  CsvRow& ratio(const Ratio& ratio, const std::string& prefix = "") {
     return number((prefix + "ratio").c_str(), ratio.value)
         .number((prefix + "low").c_str(), ratio.low)
         .number((prefix + "high").c_str(), ratio.high);
@@ -103,7 +103,7 @@ class Row {
   }
 
  private:
-  Row& put(std::string_view column, std::string cell) {
+  CsvRow& put(std::string_view column, std::string cell) {
     const auto is = [&](const char* name) { return column == name; };
     if (std::none_of(kColumns.begin(), kColumns.end(), is)) throw std::logic_error("no column " + std::string(column));
     cells_[std::string(column)] = std::move(cell);
@@ -113,7 +113,7 @@ class Row {
   std::map<std::string, std::string> cells_;
 };
 
-void put_side(Row& row, const std::string& name, const Side& side) {
+void put_side(CsvRow& row, const std::string& name, const Side& side) {
   row.text((name + "_kind").c_str(), side.kind)
       .text((name + "_name").c_str(), side.name)
       .text((name + "_commit").c_str(), side.commit)
@@ -122,8 +122,8 @@ void put_side(Row& row, const std::string& name, const Side& side) {
 }
 
 /// What every row has.
-Row row_of(const Comparison& all, const char* tier, const std::string& case_id, const std::string& verdict) {
-  Row row;
+CsvRow row_of(const Comparison& all, const char* tier, const std::string& case_id, const std::string& verdict) {
+  CsvRow row;
   row.text("tier", std::string(tier)).text("case", case_id).text("verdict", verdict).text("started", all.started);
   row.text("config_file", all.config_file).text("config_hash", all.config_hash).count("exit_code", all.exit_code);
   put_side(row, "base", all.base);
@@ -132,13 +132,13 @@ Row row_of(const Comparison& all, const char* tier, const std::string& case_id, 
 }
 
 std::string lines_of(const Comparison& all, const Case& one) {
-  Row row = row_of(all, "exact", one.id, one.verdict);
+  CsvRow row = row_of(all, "exact", one.id, one.verdict);
   row.text("shape", one.shape).text("reason", one.reason);
   if (one.verdict == "MISSING") row.flag("accepted", one.accepted);
   if (one.changes.empty()) return row.line();
   std::string lines;
   for (const Change& change : one.changes) {
-    Row each = row;
+    CsvRow each = row;
     each.text("field", change.field).text("place", change.place).flag("accepted", change.accepted);
     for (const auto& [column, value] : {std::pair{"base", change.base}, std::pair{"candidate", change.candidate}}) {
       each.value(column, value);
@@ -149,7 +149,7 @@ std::string lines_of(const Comparison& all, const Case& one) {
 }
 
 std::string line_of(const Comparison& all, const Metric& metric) {
-  Row row = row_of(all, "time", metric.case_id, metric.verdict);
+  CsvRow row = row_of(all, "time", metric.case_id, metric.verdict);
   row.text("metric", metric.name).flag("gated", metric.gated).ratio(metric.ratio);
   row.number("base_ns", metric.base_ns).number("candidate_ns", metric.candidate_ns).count("blocks", metric.blocks);
   if (metric.verdict.empty()) return row.line();

@@ -21,7 +21,7 @@ constexpr int kShortestMetric = 17;  // "engine_decode cpu"
 constexpr int kWide = kWithoutMetric + kShortestMetric + kTimes;
 
 /// One row of any of the tables: times against their base, controls, times of two runs.
-struct Row {
+struct TimesRow {
   std::string verdict, metric;
   Ratio ratio;
   std::string margin, detectable, base, candidate;
@@ -53,7 +53,7 @@ class Rows {
     page_.wrapped("  ", told(case_id), Ink::bold);
   }
 
-  void row(const Row& row) {
+  void row(const TimesRow& row) {
     std::string text = verdict_label(row.verdict, kIndent, page_) + " ";
     if (display_width(row.metric) > metric_) {
       page_.wrapped(text, row.metric);

@@ -304,7 +304,7 @@ void add_slots(std::vector<Fault>& all) {
 
 // --- what smear reads ---------------------------------------------------------------------------------------------------
 
-void add_side_state(std::vector<Fault>& all) {
+void add_smears(std::vector<Fault>& all) {
   const auto smear = [](const char* operation) {
     return at({.suspects = {Suspect::smear}, .stage = "smear", .first_operation = operation});
   };
@@ -335,7 +335,7 @@ std::vector<Fault> plan_faults() {
   add_scales(all);
   add_rows(all);
   add_slots(all);
-  add_side_state(all);
+  add_smears(all);
   return all;
 }
 

@@ -13,7 +13,7 @@ constexpr int64_t kMostLogits = int64_t{1} << 22;   // of one trace: 32 MiB
 using Stages = std::map<std::pair<Stage, int64_t>, TracedValues>;
 
 // Collects the stages of one uncached row.
-class StageCollector final : public StageSink {
+class UncachedStages final : public StageSink {
  public:
   Stages stages;
 
@@ -87,7 +87,7 @@ struct TraceBank::Pass {
 
 TraceBank::Pass TraceBank::pass_over(Subject& subject, const Trace& trace, const Tokens& tokens) const {
   Pass pass;
-  StageCollector collector;
+  UncachedStages collector;
   const auto keep = [&](const LogitRows& rows, int64_t position) {
     const auto row = rows.at(position);
     pass.vocab = rows.vocab;

@@ -13,11 +13,11 @@
 namespace kvproof {
 namespace {
 
-constexpr int64_t kShort = 8;
+constexpr int64_t kShortPrompt = 8;
 
 /// Lengths worth computing, ascending: a few tokens (as many as both have positions for), past each window, past sequence_len.
 std::set<int64_t> lengths(const SubjectInfo& info, int64_t positions) {
-  std::set<int64_t> all = {std::min(kShort, positions)};
+  std::set<int64_t> all = {std::min(kShortPrompt, positions)};
   for (const int64_t window : info.windows)
     if (window + 3 <= info.rotary_len) all.insert(window + 3);
   if (info.sequence_len + 3 <= info.rotary_len) all.insert(info.sequence_len + 3);

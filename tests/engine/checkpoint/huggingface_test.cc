@@ -41,7 +41,7 @@ std::string config_fault(const json& patch, const std::vector<std::string>& with
 TEST_CASE("a folder in Hugging Face's layout is found by what lies there", "[engine][huggingface]") {
   const auto checkpoint = load_checkpoint({source_path("tests/golden/huggingface"), {}, {}, {}});
   CHECK(checkpoint.name == "huggingface");
-  CHECK(checkpoint.location.layout == Layout::huggingface);
+  CHECK(checkpoint.location.layout == CheckpointLayout::huggingface);
   CHECK(checkpoint.location.model_file == golden("model.safetensors"));
   CHECK(checkpoint.location.meta_file == golden("config.json"));
   CHECK(checkpoint.location.tokenizer_dir == source_path("tests/golden/huggingface"));
@@ -243,7 +243,7 @@ TEST_CASE("half of Hugging Face's layout says which half is missing", "[engine][
 TEST_CASE("where nanochat's folders are too, they are what is meant", "[engine][huggingface]") {
   const TempDir folder;
   copy_golden(folder);
-  CHECK(locate_checkpoint({folder.path(), {}, {}, {}}).layout == Layout::huggingface);
+  CHECK(locate_checkpoint({folder.path(), {}, {}, {}}).layout == CheckpointLayout::huggingface);
   fs::create_directories(folder / "base_checkpoints");
   CHECK_THAT(fault_of([&] {
                locate_checkpoint({folder.path(), {}, {}, {}});

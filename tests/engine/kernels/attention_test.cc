@@ -10,8 +10,8 @@ using namespace kvproof::kernels::testing;
 namespace {
 
 template <typename KV, typename X>
-struct Problem {
-  Problem(int64_t n, int64_t slots, int64_t D, std::vector<Range> ranges)
+struct AttentionProblem {
+  AttentionProblem(int64_t n, int64_t slots, int64_t D, std::vector<Range> ranges)
       : D(D), q(n, D, 4), out(n, D, 5), k(slots, D, 6), v(slots, D, 7), ranges(std::move(ranges)) {}
   Attention<KV, X> args() {
     return {q.data(),   q.stride(), k.data(),     k.stride(),    v.data(),
@@ -48,14 +48,14 @@ struct Problem {
 };
 
 template <typename KV, typename X>
-double worst_over_shapes() {
+double worst_attention() {
   Worst worst;
   on_every_target([&] {
     for (const int64_t D : {8, 24, 64, 72, 128, 5})
       for (const int64_t group : {1, 2, 4, 5})  // query heads that share the kv head
         for (const Range range :
              {Range{0, 1}, Range{0, 64}, Range{0, 65}, Range{3, 20}, Range{60, 200}, Range{130, 131}}) {
-          Problem<KV, X> p(group, 200, D, std::vector<Range>(group, range));
+          AttentionProblem<KV, X> p(group, 200, D, std::vector<Range>(group, range));
           for (int64_t j = 0; j < 200; ++j)  // what lies outside the window must not be read
             for (int64_t c = 0; c < D; ++c)
               if (j < range.begin || j >= range.end)
@@ -80,9 +80,9 @@ std::vector<Range> causal(int64_t T, int64_t group, int64_t slot, int64_t window
 TEST_CASE(
     "attention is a softmax over the slots of its range, for any head size, group and window; NaN outside is not "
     "read") {
-  CHECK(worst_over_shapes<float, float>() <= 2.5e-6);     // worst seen 2.1e-6, without vectors
-  CHECK(worst_over_shapes<Bfloat16, float>() <= 2.5e-6);  // worst seen 1.7e-6
-  CHECK(worst_over_shapes<double, double>() <= 6e-15);    // worst seen 4.9e-15
+  CHECK(worst_attention<float, float>() <= 2.5e-6);     // worst seen 2.1e-6, without vectors
+  CHECK(worst_attention<Bfloat16, float>() <= 2.5e-6);  // worst seen 1.7e-6
+  CHECK(worst_attention<double, double>() <= 6e-15);    // worst seen 4.9e-15
 }
 
 TEMPLATE_TEST_CASE("a chunk's tokens see what they would see alone, to the bit", "", float, Bfloat16, double) {
@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE("a chunk's tokens see what they would see alone, to the bit",
     for (const int64_t group : {1, 2, 4})
       for (const int64_t window : {5, 70, 1000}) {
         const auto ranges = causal(40, group, 50, window);  // more queries than fit one pass
-        Problem<TestType, X> together(40 * group, 90, 32, ranges), alone(40 * group, 90, 32, ranges);
+        AttentionProblem<TestType, X> together(40 * group, 90, 32, ranges), alone(40 * group, 90, 32, ranges);
         attend(together.args());
         Attention<TestType, X> one = alone.args();
         one.n = 1;
@@ -114,7 +114,7 @@ TEMPLATE_TEST_CASE("parts of the slots, weighed by their lse, make the whole; a 
     const std::vector<Range> all = {{0, 150}, {20, 90}, {10, 10}, {100, 150}}, first = {{0, 77}, {20, 77}, {10, 10}, {0, 0}},
                              second = {{77, 150}, {77, 90}, {10, 10}, {100, 150}};
     const auto attended = [&](const std::vector<Range>& ranges, std::vector<X>& lse) {
-      Problem<TestType, X> p(4, 150, 40, ranges);
+      AttentionProblem<TestType, X> p(4, 150, 40, ranges);
       Attention<TestType, X> a = p.args();
       lse.resize(4);
       a.lse = lse.data();
@@ -137,7 +137,7 @@ TEMPLATE_TEST_CASE("parts of the slots, weighed by their lse, make the whole; a 
 
 TEST_CASE("scores far apart and far from zero neither overflow nor vanish") {
   on_every_target([&] {
-    Problem<float, float> p(1, 150, 16, {{0, 150}});
+    AttentionProblem<float, float> p(1, 150, 16, {{0, 150}});
     p.scale = 500;
     attend(p.args());
     Worst worst;
@@ -154,7 +154,7 @@ TEST_CASE("scores far apart and far from zero neither overflow nor vanish") {
 TEST_CASE("NaN in a visible key or value reaches the queries that see it, and no others") {
   on_every_target([&] {
     const bool in_key = GENERATE(true, false);
-    Problem<float, float> p(3, 200, 16, {{0, 10}, {0, 200}, {11, 200}});
+    AttentionProblem<float, float> p(3, 200, 16, {{0, 10}, {0, 200}, {11, 200}});
     (in_key ? p.k : p.v).row(10)[3] = std::numeric_limits<float>::quiet_NaN();
     attend(p.args());
     CHECK_FALSE(std::isnan(p.out.at(0, 3)));

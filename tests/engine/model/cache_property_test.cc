@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/model/model.h"
+#include "tests/engine/model/tensors.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -12,11 +13,6 @@ using namespace kvproof::testing;
 namespace {
 
 constexpr double kLogicTolerance = 1e-10;  // worst seen 5e-14
-
-double max_abs(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  return (a - b).abs().max().item<double>();
-}
 
 // Feeds one row's ids in chunks; the logits of all positions, (T, V).
 at::Tensor in_chunks(const Model& model, KVCache& cache, const std::vector<int32_t>& ids, const std::vector<int64_t>& chunks) {

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "engine/model/model.h"
+#include "tests/engine/model/tensors.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -10,11 +11,6 @@ namespace {
 
 // Worst seen over all eight folders: 8.3e-6.
 constexpr double kLogitTolerance = 2e-5;
-
-double max_abs(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 TokenBatch batch_of(const nlohmann::json& ids) { return TokenBatch::single(ids.get<std::vector<int32_t>>()); }
 

@@ -3,6 +3,7 @@
 
 #include "engine/checkpoint/safetensors.h"
 #include "engine/model/model.h"
+#include "tests/engine/model/tensors.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -24,11 +25,6 @@ struct Golden {
 
 at::Tensor rows_at(const at::Tensor& logits, const nlohmann::json& positions) {
   return logits.index_select(0, at::tensor(positions.get<std::vector<int64_t>>()));
-}
-
-double max_abs(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
 // The largest distance over all sequences, recomputed and through a cache in chunks and steps.

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "engine/model/model.h"
+#include "tests/engine/model/tensors.h"
 #include "tests/support/golden.h"
 
 using namespace kvproof;
@@ -32,7 +33,7 @@ void* operator new(std::size_t size) {
 namespace {
 
 // Logic is judged in float64. Worst seen 4e-14.
-constexpr double kLogicTolerance = 1e-11;
+constexpr double kBackendsTolerance = 1e-11;
 
 struct Both {
   Checkpoint checkpoint;
@@ -42,11 +43,6 @@ struct Both {
       : checkpoint(c), native(make_model(checkpoint, {.backend = "native", .dtype = dtype, .device = "cpu"})),
         aten(make_model(checkpoint, {.backend = "aten", .dtype = dtype, .device = "cpu"})) {}
 };
-
-double max_abs(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 // B rows of these lengths, padded to the longest.
 TokenBatch batch_of(const std::vector<int64_t>& lengths, int64_t vocab_size, uint64_t seed) {
@@ -95,18 +91,19 @@ TEST_CASE("native and aten are one function, with and without a cache, whatever 
     for (const LogitsAt at : {LogitsAt::last, LogitsAt::all}) {
       CAPTURE(spec, threads, lengths, at == LogitsAt::all);
       const TokenBatch first = batch_of(lengths, 97, 1), then = batch_of(lengths, 97, 2);
-      CHECK(max_abs_of(first, both.native->forward(first, at), both.aten->forward(first, at), at) <= kLogicTolerance);
+      CHECK(max_abs_of(first, both.native->forward(first, at), both.aten->forward(first, at), at) <=
+            kBackendsTolerance);
       KVCache ours = both.native->new_cache(first.batch, 150), theirs = both.aten->new_cache(first.batch, 150);
       for (const TokenBatch& step : {first, then}) {
         const at::Tensor a = both.native->forward(step, ours, at), b = both.aten->forward(step, theirs, at);
-        CHECK(max_abs_of(step, a, b, at) <= kLogicTolerance);
+        CHECK(max_abs_of(step, a, b, at) <= kBackendsTolerance);
       }
       for (int64_t layer = 0; layer < both.native->config().n_layer; ++layer)
         for (int64_t row = 0; row < first.batch; ++row) {
           CHECK(max_abs(ours.keys(layer)[row].narrow(1, 0, ours.length(row)),
-                        theirs.keys(layer)[row].narrow(1, 0, ours.length(row))) <= kLogicTolerance);
+                        theirs.keys(layer)[row].narrow(1, 0, ours.length(row))) <= kBackendsTolerance);
           CHECK(max_abs(ours.values(layer)[row].narrow(1, 0, ours.length(row)),
-                        theirs.values(layer)[row].narrow(1, 0, ours.length(row))) <= kLogicTolerance);
+                        theirs.values(layer)[row].narrow(1, 0, ours.length(row))) <= kBackendsTolerance);
         }
     }
   }
@@ -126,7 +123,7 @@ TEST_CASE("more threads than heads share out the keys of a decode step, and a ro
   for (int64_t t = 0; t < 3; ++t) {
     const at::Tensor alone = both.native->forward(step, ours, LogitsAt::last);
     CAPTURE(spec, t);
-    CHECK(max_abs(alone, both.aten->forward(step, theirs, LogitsAt::last)) <= kLogicTolerance);
+    CHECK(max_abs(alone, both.aten->forward(step, theirs, LogitsAt::last)) <= kBackendsTolerance);
     const at::Tensor together = both.native->forward(TokenBatch::column({5, 5, 5}), rows, LogitsAt::last);
     for (int64_t row = 0; row < 3; ++row) CHECK(together[row].equal(alone[0]));
   }
@@ -199,7 +196,7 @@ TEST_CASE("whatever a plan says, native executes as aten does", "[native]") {
         CHECK(max_abs(both.native->forward(first, LogitsAt::last), plain) > 1e-8);
       for (const TokenBatch& step : {first, then})
         CHECK(max_abs(both.native->forward(step, ours, LogitsAt::last),
-                      both.aten->forward(step, theirs, LogitsAt::last)) <= kLogicTolerance);
+                      both.aten->forward(step, theirs, LogitsAt::last)) <= kBackendsTolerance);
       both.native->set_plan_filter({});
       both.aten->set_plan_filter({});
     }
@@ -219,7 +216,7 @@ TEST_CASE("native shows the stages that aten shows", "[native]") {
     both.native->set_stage_tap([&](Stage stage, int64_t layer, const at::Tensor& values) {
       CAPTURE(static_cast<int>(stage), layer);
       REQUIRE(seen.count({stage, layer}) == 1);
-      CHECK(max_abs(values, seen[{stage, layer}]) <= kLogicTolerance);
+      CHECK(max_abs(values, seen[{stage, layer}]) <= kBackendsTolerance);
       ++shown;
     });
     both.native->forward(batch, LogitsAt::all);

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/tokenizer/tokenizer.h"
 #include "tests/support/catch.h"
 
 namespace kvproof::testing {
@@ -21,6 +22,11 @@ inline const nlohmann::json& tokenizer_cases() {
 }
 
 inline std::string demo_tokenizer_dir() { return source_path("configs/checkpoints/demo-d4/tokenizer"); }
+
+inline const Tokenizer& demo() {
+  static const Tokenizer kTokenizer = Tokenizer::load(demo_tokenizer_dir());
+  return kTokenizer;
+}
 
 /// text again and again, up to at least size bytes.
 inline std::string repeated(const std::string& text, std::size_t size) {

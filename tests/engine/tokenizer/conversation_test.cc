@@ -10,10 +10,7 @@
 namespace kvproof {
 namespace {
 
-const Tokenizer& demo() {
-  static const Tokenizer kTokenizer = Tokenizer::load(testing::demo_tokenizer_dir());
-  return kTokenizer;
-}
+using testing::demo;
 
 Message message(const std::string& role, const std::string& text) { return {role, {{"text", text}}}; }
 
@@ -35,7 +32,7 @@ Conversation golden_conversation(const nlohmann::json& messages) {
 std::string shown(const std::vector<TokenId>& ids) { return demo().decode(ids); }
 
 template <class Function>
-std::string error_of(Function&& function) {
+std::string failure_of(Function&& function) {
   try {
     function();
   } catch (const Error& error) {
@@ -45,7 +42,7 @@ std::string error_of(Function&& function) {
 }
 
 std::string render_error(const Conversation& conversation) {
-  return error_of([&] { render_conversation(demo(), conversation); });
+  return failure_of([&] { render_conversation(demo(), conversation); });
 }
 
 TEST_CASE("a conversation with a system message and a tool call renders as nanochat's", "[tokenizer][golden]") {
@@ -103,7 +100,7 @@ TEST_CASE("ids and mask are cut to max_tokens", "[tokenizer][conversation]") {
   const auto prompt = render_for_completion(demo(), longer);
   CHECK(prompt.size() == 2049);  // as nanochat: cut first, then appended
   CHECK(prompt.back() == demo().special().assistant_start);
-  CHECK(error_of([&] { render_conversation(demo(), conversation, -1); }) ==
+  CHECK(failure_of([&] { render_conversation(demo(), conversation, -1); }) ==
         "argument max_tokens: expected 0 or more, found -1");
 }
 
@@ -111,13 +108,13 @@ TEST_CASE("a completion's prompt ends where the assistant begins", "[tokenizer][
   const Conversation conversation = {message("system", "s"), message("user", "a"), message("assistant", "gone")};
   CHECK(shown(render_for_completion(demo(), conversation)) ==
         "<|bos|><|user_start|>s\n\na<|user_end|><|assistant_start|>");
-  CHECK(error_of([] { render_for_completion(demo(), {}); }) ==
+  CHECK(failure_of([] { render_for_completion(demo(), {}); }) ==
         "tokenizer messages: expected a last message from assistant, found no message; add the answer that is to be "
         "replaced, or an empty one");
-  CHECK(error_of([] { render_for_completion(demo(), {message("user", "a")}); }) ==
+  CHECK(failure_of([] { render_for_completion(demo(), {message("user", "a")}); }) ==
         "tokenizer messages[0]: expected a last message from assistant, found one from 'user'; add the answer that is "
         "to be replaced, or an empty one");
-  CHECK(error_of([] { render_for_completion(demo(), {message("assistant", "a")}); }) ==
+  CHECK(failure_of([] { render_for_completion(demo(), {message("assistant", "a")}); }) ==
         "tokenizer messages[0]: expected a message from user, found the conversation's end");
 }
 

@@ -22,7 +22,7 @@ using testing::pickled_dict;
 using testing::TokenizerFolder;
 
 /// place and message of what loading throws.
-std::pair<std::string, std::string> error_of(const std::filesystem::path& folder) {
+std::pair<std::string, std::string> folder_error(const std::filesystem::path& folder) {
   try {
     Tokenizer::load(folder);
   } catch (const TokenizerError& error) {
@@ -34,7 +34,7 @@ std::pair<std::string, std::string> error_of(const std::filesystem::path& folder
 
 std::string error_of_pickle(const std::string& bytes) {
   const TokenizerFolder folder(bytes);
-  const auto [place, message] = error_of(folder.path());
+  const auto [place, message] = folder_error(folder.path());
   CHECK(place == folder.file());
   return message;
 }
@@ -70,19 +70,21 @@ TEST_CASE("a folder without a tokenizer is an error that says what is there", "[
   using Pair = std::pair<std::string, std::string>;
   const TokenizerFolder folder;
   const std::string missing = (folder.path() / "missing").string();
-  CHECK(error_of(missing) == Pair{missing,
-                                  "expected a folder that holds tokenizer.pkl, found nothing; copy nanochat's "
-                                  "tokenizer folder here or name another one"});
+  CHECK(folder_error(missing) == Pair{missing,
+                                      "expected a folder that holds tokenizer.pkl, found nothing; copy nanochat's "
+                                      "tokenizer folder here or name another one"});
   const std::string advice = "; copy nanochat's tokenizer folder here or name another one";
-  CHECK(error_of(folder.path()) ==
+  CHECK(folder_error(folder.path()) ==
         Pair{folder.file(), "expected a file that can be read; the folder holds nothing" + advice});
   for (const char* name : {"b", "a", "token_bytes.pt"}) std::ofstream(folder.path() / name) << "x";
-  CHECK(error_of(folder.path()).second ==
+  CHECK(folder_error(folder.path()).second ==
         "expected a file that can be read; the folder holds 'a', 'b', 'token_bytes.pt'" + advice);
-  CHECK(error_of(folder.path() / "a").second == "expected a folder that holds tokenizer.pkl, found a file" + advice);
+  CHECK(folder_error(folder.path() / "a").second ==
+        "expected a folder that holds tokenizer.pkl, found a file" + advice);
   std::filesystem::create_directory(folder.file());
-  CHECK_THAT(error_of(folder.path()).second, Catch::Matchers::Contains("the folder holds 'a', 'b', 'token_bytes.pt', "
-                                                                       "'tokenizer.pkl'"));
+  CHECK_THAT(folder_error(folder.path()).second,
+             Catch::Matchers::Contains("the folder holds 'a', 'b', 'token_bytes.pt', "
+                                       "'tokenizer.pkl'"));
 }
 
 TEST_CASE("a damaged or foreign pickle is the tokenizer's error, in the pickle reader's words", "[tokenizer][file]") {
@@ -91,7 +93,7 @@ TEST_CASE("a damaged or foreign pickle is the tokenizer's error, in the pickle r
   const std::string bytes =
       GENERATE_COPY(std::string(), whole.substr(0, whole.size() / 2), whole + "x", foreign, std::string("PK\x03\x04"));
   const TokenizerFolder folder(bytes);
-  const auto [place, message] = error_of(folder.path());
+  const auto [place, message] = folder_error(folder.path());
   try {
     read_pickle(bytes, folder.file(), [](std::string_view global) { return global == "tiktoken.core.Encoding"; });
     FAIL("the pickle reader accepts this");

@@ -14,13 +14,10 @@
 namespace kvproof {
 namespace {
 
+using testing::demo;
+
 using testing::read_source_json;
 using Ids = std::vector<TokenId>;
-
-const Tokenizer& demo() {
-  static const Tokenizer kTokenizer = Tokenizer::load(testing::demo_tokenizer_dir());
-  return kTokenizer;
-}
 
 void check_special(const Tokenizer& tokenizer, const nlohmann::json& expected) {
   for (const auto& [name, id] : expected.items()) {

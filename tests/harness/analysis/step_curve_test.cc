@@ -7,7 +7,7 @@ using namespace kvproof;
 namespace {
 
 // A case of two paths; each sample is a list of gaps.
-Json one_case(const Json& naive, const Json& engine, int prompt = 10) {
+Json stepped_case(const Json& naive, const Json& engine, int prompt = 10) {
   const auto samples = [](const Json& gaps) {
     Json list = Json::array();
     for (const Json& one : gaps) list.push_back({{"itl_ns", one}});
@@ -19,7 +19,7 @@ Json one_case(const Json& naive, const Json& engine, int prompt = 10) {
 }  // namespace
 
 TEST_CASE("a curve has the median of each step, from the prompt's length on", "[analysis]") {
-  const Json one = one_case({{1, 2}}, {{1, 10, 7}, {3, 30, 7}, {2, 90, 7}});
+  const Json one = stepped_case({{1, 2}}, {{1, 10, 7}, {3, 30, 7}, {2, 90, 7}});
   const StepCurve curve = step_curve(View(one), "engine");
   CHECK(curve.depth == std::vector<double>{10, 11, 12});
   CHECK(curve.ns == std::vector<double>{2, 30, 7});
@@ -27,13 +27,13 @@ TEST_CASE("a curve has the median of each step, from the prompt's length on", "[
 }
 
 TEST_CASE("tokens that were in the cache beforehand count as depth", "[analysis]") {
-  Json one = one_case({{1, 2}}, {{1, 2}});
+  Json one = stepped_case({{1, 2}}, {{1, 2}});
   one["shape"]["depth"] = 500;
   CHECK(step_curve(View(one), "engine").depth == std::vector<double>{510, 511});
 }
 
 TEST_CASE("a curve ends with its shortest sample; without samples it is empty", "[analysis]") {
-  const Json one = one_case(Json::array(), {{1, 2, 3}, {1, 2}});
+  const Json one = stepped_case(Json::array(), {{1, 2, 3}, {1, 2}});
   CHECK(step_curve(View(one), "engine").size() == 2);
   CHECK(step_curve(View(one), "naive").size() == 0);
   CHECK_FALSE(line_through(step_curve(View(one), "naive")));
@@ -54,7 +54,7 @@ TEST_CASE("parts cover all steps, and a short curve has as many parts as steps",
 }
 
 TEST_CASE("the line's slope is the cost of one token more before a step", "[analysis]") {
-  const Json one = one_case({{100, 110, 120, 990, 140, 150}}, Json::array(), 100);
+  const Json one = stepped_case({{100, 110, 120, 990, 140, 150}}, Json::array(), 100);
   const auto line = line_through(step_curve(View(one), "naive"));
   REQUIRE(line);
   CHECK(line->slope == 10);

@@ -8,10 +8,10 @@
 
 using namespace kvproof;
 using Catch::Matchers::Contains;
-using kvproof::testing::Folder;
+using kvproof::testing::TempDir;
 
 TEST_CASE("what controls showed is read back as it was, of every comparison", "[gate][noise]") {
-  const Folder folder;
+  const TempDir folder;
   const auto file = folder / "runs/noise.jsonl";
   CHECK(read_noise(file).empty());
   add_noise(file, "2026-11-22T10:15:00Z", 12, {});
@@ -35,7 +35,7 @@ TEST_CASE("what controls showed is read back as it was, of every comparison", "[
 }
 
 TEST_CASE("a damaged line of the noise file is named, with what to do", "[gate][noise]") {
-  const Folder folder;
+  const TempDir folder;
   const auto file = folder / "noise.jsonl";
   add_noise(file, "2026-11-22T10:15:00Z", 12, {{"bbbb", "engine_decode cpu", 0.01}});
   std::ofstream(file, std::ios::app)
@@ -47,7 +47,7 @@ TEST_CASE("a damaged line of the noise file is named, with what to do", "[gate][
 }
 
 TEST_CASE("a line that was never finished is no effect", "[gate][noise]") {
-  const Folder folder;
+  const TempDir folder;
   const auto file = folder / "noise.jsonl";
   add_noise(file, "2026-11-22T10:15:00Z", 12, {{"bbbb", "engine_decode cpu", 0.01}});
   std::ofstream(file, std::ios::app) << R"({"kind": "aa", "finger)";

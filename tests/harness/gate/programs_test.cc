@@ -16,8 +16,8 @@
 using namespace kvproof;
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
-using kvproof::testing::Folder;
 using kvproof::testing::read_file;
+using kvproof::testing::TempDir;
 namespace fs = std::filesystem;
 
 namespace {
@@ -31,7 +31,7 @@ void shell(const fs::path& folder, const std::string& command) {
 void write(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
 
 /// A repository of one commit whose build makes a program of three lines.
-fs::path make_repository(const Folder& folder, const std::string& cmake) {
+fs::path make_repository(const TempDir& folder, const std::string& cmake) {
   const fs::path repository = folder / "repository";
   fs::create_directories(repository);
   write(repository / "CMakeLists.txt", cmake);
@@ -89,7 +89,7 @@ std::string no_baseline(Call&& call) {
 }  // namespace
 
 TEST_CASE("a commit is found by any name git has for it", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path repository = make_repository(folder, kBuilds);
   shell(repository, "git tag v1 && git commit -q --allow-empty -m two && mkdir below");
   const Commit two = find_commit("main", repository);
@@ -103,7 +103,7 @@ TEST_CASE("a commit is found by any name git has for it", "[gate][programs]") {
 }
 
 TEST_CASE("a ref that is no commit is told, and is never read as a flag or by the shell", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path repository = make_repository(folder, kBuilds);
   for (const std::string ref :
        {"nowhere", "", "--all", "HEAD~7", "main:CMakeLists.txt", "$(touch stranger)", "a'b; touch stranger"}) {
@@ -118,14 +118,14 @@ TEST_CASE("a ref that is no commit is told, and is never read as a flag or by th
 }
 
 TEST_CASE("outside of a repository no commit is found, with what else would do", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   shell(folder / "bare", "true");
   CHECK(no_baseline([&] { find_commit("main", folder / "bare"); }) ==
         "main: no git repository here; run it inside kvproof's, or give --base-binary");
 }
 
 TEST_CASE("a repository that git refuses to read is told with git's own words", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path repository = make_repository(folder, kBuilds);
   const Variable stranger("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"), config("GIT_CONFIG_GLOBAL", "/dev/null");
   CHECK_THAT(no_baseline([&] { find_commit("main", repository); }),
@@ -134,7 +134,7 @@ TEST_CASE("a repository that git refuses to read is told with git's own words", 
 }
 
 TEST_CASE("in a shallow clone the message says what makes it whole", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path repository = make_repository(folder, kBuilds);
   shell(repository, "git commit -q --allow-empty -m two");
   shell(folder / ".", "git clone -q --depth 1 file://" + repository.string() + " shallow");
@@ -145,7 +145,7 @@ TEST_CASE("in a shallow clone the message says what makes it whole", "[gate][pro
 }
 
 TEST_CASE("the program of a commit is built once, with this program's build type, and kept", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
   CHECK(program_cache() == folder / "cache/kvproof/programs");
   const fs::path repository = make_repository(folder, kBuilds);
@@ -171,7 +171,7 @@ TEST_CASE("the program of a commit is built once, with this program's build type
 }
 
 TEST_CASE("two jobs that build one commit leave each other's files alone", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
   std::string slow = kBuilds;
   slow.replace(slow.find("COMMAND install"), 7, "COMMAND sleep 1 COMMAND");
@@ -184,7 +184,7 @@ TEST_CASE("two jobs that build one commit leave each other's files alone", "[gat
 }
 
 TEST_CASE("a commit that cannot be built is no base, and the end of its log says why", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const Variable cache("XDG_CACHE_HOME", (folder / "cache").string());
   const auto silent = [](const std::string&) {};
   SECTION("its build fails") {
@@ -217,7 +217,7 @@ TEST_CASE("a commit that cannot be built is no base, and the end of its log says
 }
 
 TEST_CASE("a base that is not there, a folder or no program is told before anything is measured", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   shell(folder / "build", "touch kvproof");
   const auto error_of = [](const fs::path& file) { return no_baseline([&] { require_program(file, "--base"); }); };
   CHECK(error_of(folder / "nothing") == "--base: no such file; give the path of a kvproof built from the base");
@@ -227,7 +227,7 @@ TEST_CASE("a base that is not there, a folder or no program is told before anyth
 }
 
 TEST_CASE("the base's copy is a file of its own that ends with it", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   shell(folder / ".", "printf '#!/bin/sh\\n' >kvproof && chmod 755 kvproof");
   fs::path file;
   {
@@ -243,7 +243,7 @@ TEST_CASE("the base's copy is a file of its own that ends with it", "[gate][prog
 }
 
 TEST_CASE("a copy whose program was killed goes with the next one that is made", "[gate][programs]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path copies = folder / "tmp";
   shell(folder / ".", "printf '#!/bin/sh\\n' >kvproof && chmod 755 kvproof");
   // Nobody has so high a number: Linux gives no process more than 4194304.

@@ -11,7 +11,7 @@ using namespace kvproof::testing;
 
 namespace {
 
-const CaseVerification kPassed{VerifyVerdict::pass, 0, ""};
+const CaseVerification kVerified{VerifyVerdict::pass, 0, ""};
 
 CaseMeasurement measured(ScriptedSubject& subject, ManualProbe& probe, int64_t rows, int64_t repetitions) {
   RepetitionPolicy policy;
@@ -90,7 +90,7 @@ TEST_CASE("one token has no decode: null with the reason, and the rest stands") 
   CHECK_FALSE(engine.decode_tok_per_s.has_value());
   CHECK(engine.decode_tok_per_s_without_sampling.reason == "one token was generated: there is no gap between tokens");
   CHECK(engine.output_tok_per_s->median == 1e9 / 607);
-  const Speedup s = speedup(m, agreement_of(Verdict::agree), kPassed);
+  const Speedup s = speedup(m, agreement_of(Verdict::agree), kVerified);
   CHECK_FALSE(s.withheld);
   CHECK(s.decode.reason == "one token was generated: there is nothing to decode");
   CHECK(s.prefill->ratio == Approx(1000.0 / 600));
@@ -103,7 +103,7 @@ TEST_CASE("a clock that stands still gives no rate instead of an infinite one") 
   const CaseMeasurement m = measured(subject, probe, 1, 1);
   CHECK(path_metrics(m.engine).decode_tok_per_s.reason == "the clock did not advance in one of the repetitions");
   CHECK_FALSE(path_metrics(m.engine).prefill_tok_per_s.has_value());
-  CHECK_FALSE(speedup(m, agreement_of(Verdict::agree), kPassed).e2e.has_value());
+  CHECK_FALSE(speedup(m, agreement_of(Verdict::agree), kVerified).e2e.has_value());
 }
 
 TEST_CASE("speed-ups pair the repetitions") {
@@ -116,7 +116,7 @@ TEST_CASE("speed-ups pair the repetitions") {
     subject.engine.prefill_ns = 500 * slow;
   };
   const CaseMeasurement m = measured(subject, probe, 1, 12);
-  const Speedup s = speedup(m, agreement_of(Verdict::agree), kPassed);
+  const Speedup s = speedup(m, agreement_of(Verdict::agree), kVerified);
   CHECK_FALSE(s.withheld);
   CHECK(s.verified);
   CHECK(s.prefill->ratio == Approx(2.0));
@@ -129,7 +129,7 @@ TEST_CASE("speed-ups pair the repetitions") {
 TEST_CASE("too few repetitions give a ratio without an interval") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
-  const Speedup s = speedup(measured(subject, probe, 1, 5), agreement_of(Verdict::agree), kPassed);
+  const Speedup s = speedup(measured(subject, probe, 1, 5), agreement_of(Verdict::agree), kVerified);
   CHECK(s.e2e->ratio == Approx(3221.0 / 821));
   CHECK_FALSE(s.e2e->low);
 }
@@ -137,7 +137,7 @@ TEST_CASE("too few repetitions give a ratio without an interval") {
 TEST_CASE("a speed-up is withheld where the outputs disagree") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
-  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::disagree), kPassed);
+  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::disagree), kVerified);
   CHECK(s.withheld == "the outputs disagree: because");
   CHECK_FALSE(s.e2e.has_value());
   CHECK_FALSE(s.verified);
@@ -147,7 +147,7 @@ TEST_CASE("a speed-up is withheld where the measurement is invalid") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
   subject.naive.extra_forwards = 1;
-  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::agree), kPassed);
+  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::agree), kVerified);
   REQUIRE(s.withheld);
   CHECK_THAT(*s.withheld, Catch::Matchers::StartsWith("the measurement is invalid: naive pushed 34 positions"));
 }
@@ -156,17 +156,17 @@ TEST_CASE("a speed-up is withheld where the rows are not equally long") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
   subject.engine.rows[0].pop_back();
-  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::tie), kPassed);
+  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::tie), kVerified);
   CHECK(s.withheld == "row 0: naive produced 3 tokens, the engine 2: unequal work; `sampler.stop: off` makes it equal");
 }
 
 TEST_CASE("a speed-up that nobody verified is given and says so") {
   ManualProbe probe;
   ScriptedSubject subject = standard_subject(probe);
-  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::unverified), kPassed);
+  const Speedup s = speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::unverified), kVerified);
   CHECK_FALSE(s.withheld);
   CHECK_FALSE(s.verified);
-  CHECK(speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::tie), kPassed).verified);
+  CHECK(speedup(measured(subject, probe, 1, 1), agreement_of(Verdict::tie), kVerified).verified);
 }
 
 TEST_CASE("the FLOPs of both paths are the cost model's, forward by forward") {

@@ -4,9 +4,9 @@
 #include "harness/measure/plan.h"
 #include "tests/harness/config/config_file.h"
 #include "tests/harness/measure/fake_peaks.h"
+#include "tests/harness/measure/support.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
-#include "tests/support/json_schema.h"
 
 using namespace kvproof;
 using namespace kvproof::testing;
@@ -15,18 +15,10 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-const std::string kTiny =
-    "{name: tiny, synthetic: 'd2,vocab_size=97,n_embd=64,n_head=4,n_kv_head=2,sequence_len=32,seed=3'}";
-
 std::string demo() { return "{name: demo, base_dir: " + source_path("configs/checkpoints/demo-d4") + ", source: sft}"; }
 
 std::string config_text(const std::string& checkpoints, const std::string& prompts, const std::string& rest) {
   return "checkpoints: [" + checkpoints + "]\nprompts: [" + prompts + "]\n" + rest;
-}
-
-std::vector<std::string> schema_errors(const Json& record) {
-  std::ifstream file(source_path("results/record.schema.json"));
-  return JsonSchema(Json::parse(file)).errors(record);
 }
 
 std::vector<std::string> ids_in(const Json& record) {

@@ -12,9 +12,9 @@
 #include "harness/measure/run.h"
 #include "tests/harness/config/config_file.h"
 #include "tests/harness/measure/fake_peaks.h"
+#include "tests/harness/measure/support.h"
 #include "tests/support/catch.h"
 #include "tests/support/golden.h"
-#include "tests/support/json_schema.h"
 
 using namespace kvproof;
 using namespace kvproof::testing;
@@ -24,17 +24,9 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-const std::string kTiny =
-    "{name: tiny, synthetic: 'd2,vocab_size=97,n_embd=64,n_head=4,n_kv_head=2,sequence_len=32,seed=3'}";
-
 LoadedConfig config_of(const std::string& rest, const std::string& checkpoint = kTiny) {
   return load_text("checkpoints: [" + checkpoint +
                    "]\nprompts: [{name: a, tokens: [1, 2, 3, 4]}]\nsampler: {max_tokens: 8}\n" + rest);
-}
-
-std::vector<std::string> schema_errors(const Json& record) {
-  std::ifstream file(source_path("results/record.schema.json"));
-  return JsonSchema(Json::parse(file)).errors(record);
 }
 
 /// Every plan of a cached forward that `broken` picks turns its keys and queries one position too far.

@@ -12,52 +12,33 @@
 #include <limits>
 
 #include "harness/error.h"
-#include "tests/support/catch.h"
+#include "tests/harness/record/support.h"
 
 using namespace kvproof;
+using namespace kvproof::testing;
 using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("kvproof-journal-" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 void put_text(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary) << text; }
-
-std::string error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const RecordError& error) {
-    return error.what();
-  }
-  return "no RecordError";
-}
 
 }  // namespace
 
 TEST_CASE("a line is in the file as soon as append returns, and is read back in order", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "deep/one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "deep/one.jsonl";
   Journal journal = Journal::create(file);
   journal.append({{"a", 1}});
-  CHECK(text_of(file) == "{\"a\":1}\n");
+  CHECK(read_file(file) == "{\"a\":1}\n");
   journal.append({{"text", "two\nlines"}});
   CHECK(Journal::read(file) == std::vector<Json>{{{"a", 1}}, {{"text", "two\nlines"}}});
   CHECK(error_of([&] { Journal::create(file); }) == file.string() + ": cannot be made: File exists");
 }
 
 TEST_CASE("a journal that never got a line leaves no file, one that was there before stays", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   {
     Journal first = Journal::create(file);
     const Journal journal = std::move(first);
@@ -70,29 +51,29 @@ TEST_CASE("a journal that never got a line leaves no file, one that was there be
 }
 
 TEST_CASE("a line without its end is cut off, and what is appended follows the last whole one", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   put_text(file, "{\"a\":1}\n{\"b\":2}\n{\"c\":");
   {
     Journal journal = Journal::open(file);
     CHECK(journal.lines().size() == 2);
     journal.append({{"d", 4}});
   }
-  CHECK(text_of(file) == "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n");
+  CHECK(read_file(file) == "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n");
 }
 
 TEST_CASE("looking at a file changes nothing of it", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   put_text(file, "{\"never");
   CHECK(Journal::read(file).empty());
   CHECK(Journal::open(file).lines().empty());
-  CHECK(text_of(file) == "{\"never");
+  CHECK(read_file(file) == "{\"never");
 }
 
 TEST_CASE("one process at a time writes a journal, anybody may read it", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   {
     Journal journal = Journal::create(file);
     journal.append({{"a", 1}});
@@ -104,8 +85,8 @@ TEST_CASE("one process at a time writes a journal, anybody may read it", "[recor
 }
 
 TEST_CASE("a line that does not fit on the disk leaves nothing of itself", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   Journal journal = Journal::create(file);
   journal.append({{"a", 1}});
   rlimit before{};
@@ -118,23 +99,23 @@ TEST_CASE("a line that does not fit on the disk leaves nothing of itself", "[rec
   setrlimit(RLIMIT_FSIZE, &before);
   signal(SIGXFSZ, handler);
   CHECK_THAT(error, Contains("cannot be written: File too large"));
-  CHECK(text_of(file) == "{\"a\":1}\n");
+  CHECK(read_file(file) == "{\"a\":1}\n");
   journal.append({{"c", 3}});
-  CHECK(text_of(file) == "{\"a\":1}\n{\"c\":3}\n");
+  CHECK(read_file(file) == "{\"a\":1}\n{\"c\":3}\n");
 }
 
 TEST_CASE("a whole line that is no JSON is named by its number, and nothing is cut off", "[record]") {
-  const Folder folder;
-  const fs::path file = folder.path / "one.jsonl";
+  const TempDir folder;
+  const fs::path file = folder / "one.jsonl";
   put_text(file, "{\"a\":1}\nnot JSON\n{\"c\":");
   CHECK_THAT(error_of([&] { Journal::open(file); }), Contains("one.jsonl:2: expected a JSON document in each line"));
-  CHECK(text_of(file) == "{\"a\":1}\nnot JSON\n{\"c\":");
-  CHECK_THAT(error_of([&] { Journal::open(folder.path / "none.jsonl"); }), Contains("none.jsonl: no such file"));
+  CHECK(read_file(file) == "{\"a\":1}\nnot JSON\n{\"c\":");
+  CHECK_THAT(error_of([&] { Journal::open(folder / "none.jsonl"); }), Contains("none.jsonl: no such file"));
 }
 
 TEST_CASE("a journal never holds NaN", "[record]") {
-  const Folder folder;
-  Journal journal = Journal::create(folder.path / "one.jsonl");
+  const TempDir folder;
+  Journal journal = Journal::create(folder / "one.jsonl");
   CHECK_THROWS_AS(journal.append({{"x", std::numeric_limits<double>::quiet_NaN()}}), std::logic_error);
-  CHECK(text_of(folder.path / "one.jsonl").empty());
+  CHECK(read_file(folder / "one.jsonl").empty());
 }

@@ -10,57 +10,19 @@
 
 #include "harness/error.h"
 #include "harness/record/view.h"
-#include "tests/support/catch.h"
+#include "tests/harness/record/support.h"
 #include "tests/support/json_schema.h"
 
 using namespace kvproof;
+using namespace kvproof::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-// A folder of the test's own, gone with it.
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / ("kvproof-record-" + std::to_string(getpid()))) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  fs::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return path_ / name;
-  }
-  std::vector<std::string> names(const std::string& below = "") const {
-    std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator(path_ / below)) found.push_back(entry.path().filename().string());
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-
- private:
-  fs::path path_;
-};
-
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 Json small_record() {
   return {{"schema", record_schema()},
           {"started", "2026-11-22T10:15:00Z"},
           {"config", {{"file", "configs/demo.yaml"}, {"hash", "a1b2c3d4e5f60718"}}}};
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const RecordError& error) {
-    return error.what();
-  }
-  return "no RecordError";
 }
 
 }  // namespace
@@ -71,30 +33,30 @@ TEST_CASE("a run's file is named after its start, its config and the config's ha
 }
 
 TEST_CASE("a run is written whole, into a folder made for it, and read back equal", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   const Json record = small_record();
   const fs::path file = folder / "results/runs/20261122T101500Z-demo-a1b2c3.json";
   write_json(file, record);
   CHECK(folder.names("results/runs") == std::vector<std::string>{"20261122T101500Z-demo-a1b2c3.json"});  // no part left
   CHECK(read_record(file) == record);
-  CHECK(text_of(file).starts_with(
+  CHECK(read_file(file).starts_with(
       "{\n \"schema\": {\n  \"name\": \"kvproof-run\",\n  \"version\": 1\n },\n \"started\""));
-  CHECK(text_of(file).ends_with("}\n"));
+  CHECK(read_file(file).ends_with("}\n"));
 }
 
 TEST_CASE("a document replaces its predecessor in one step and keeps nothing beside it", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path file = folder.write("one.json", std::string(100000, 'x'));
   const fs::path old_name = folder / "old.json";
   fs::create_hard_link(file, old_name);
   write_json(file, {{"a", 1}});
-  CHECK(text_of(file) == "{\n \"a\": 1\n}\n");
-  CHECK(text_of(old_name).size() == 100000);  // the old content was not written into: who had it open still reads it
+  CHECK(read_file(file) == "{\n \"a\": 1\n}\n");
+  CHECK(read_file(old_name).size() == 100000);  // the old content was not written into: who had it open still reads it
   CHECK(folder.names() == std::vector<std::string>{"old.json", "one.json"});
 }
 
 TEST_CASE("a document that cannot be written is an error and leaves nothing behind", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   const fs::path file = folder.write("file", "");
   CHECK(error_of([&] { write_json(file / "below.json", {}); }) ==
         (file / "below.json").string() + ": its folder cannot be made: Not a directory; nothing was written");
@@ -109,7 +71,7 @@ TEST_CASE("a full disk is an error and leaves nothing behind", "[record]") {
     WARN("skipped: there is no /dev/full here");
     return;
   }
-  const Folder folder;
+  const TempDir folder;
   // The part file's name is known, so it can be made to lead to a device that is always full.
   fs::create_symlink("/dev/full", folder / (".one.json." + std::to_string(getpid()) + ".part"));
   CHECK(error_of([&] { write_json(folder / "one.json", {}); }) ==
@@ -118,7 +80,7 @@ TEST_CASE("a full disk is an error and leaves nothing behind", "[record]") {
 }
 
 TEST_CASE("NaN and Infinity in a record are a bug, named by their place", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   Json record = small_record();
   record["cases"] = Json::array({{{"x", 1.0}}, {{"x", std::numeric_limits<double>::quiet_NaN()}}});
   CHECK_THROWS_WITH(write_json(folder / "one.json", record), "a record must not hold NaN or Infinity, found at /cases/1/x");
@@ -128,9 +90,9 @@ TEST_CASE("NaN and Infinity in a record are a bug, named by their place", "[reco
 }
 
 TEST_CASE("bytes that are not UTF-8 become replacement characters", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   write_json(folder / "one.json", {{"text", "a\xff\xc3"}});
-  CHECK(text_of(folder / "one.json") == "{\n \"text\": \"a\xEF\xBF\xBD\xEF\xBF\xBD\"\n}\n");
+  CHECK(read_file(folder / "one.json") == "{\n \"text\": \"a\xEF\xBF\xBD\xEF\xBF\xBD\"\n}\n");
 }
 
 TEST_CASE("a file that is no record of this version is refused with what to do", "[record]") {
@@ -154,13 +116,13 @@ TEST_CASE("a file that is no record of this version is refused with what to do",
       {"{\"schema\": {\"name\": \"kvproof-run\"}}",
        "schema.version: expected 1, found null; no kvproof wrote this: repeat the run"},
   }));
-  const Folder folder;
+  const TempDir folder;
   const fs::path file = folder.write("bad.json", row.text);
   CHECK(error_of([&] { read_record(file); }) == file.string() + ": " + row.message);
 }
 
 TEST_CASE("a record that is not there or a folder is refused with what to do", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   CHECK(error_of([&] { read_record(folder / "none.json"); }) ==
         (folder / "none.json").string() + ": no such file; kvproof run CONFIG.yaml writes records to results/runs");
   fs::create_directory(folder / "runs");
@@ -178,7 +140,7 @@ TEST_CASE("a null stands beside its reason", "[record]") {
 }
 
 TEST_CASE("a file's hash is XXH3 with 128 bits, as xxh128sum prints it", "[record]") {
-  const Folder folder;
+  const TempDir folder;
   // Both from xxh128sum 0.8.1.
   CHECK(xxh128_of_file(folder.write("empty", "")) == "99aa06d3014798d86001c324468d497f");
   std::string large;  // more than one block, and not a whole number of them
@@ -193,7 +155,7 @@ TEST_CASE("a file's hash is XXH3 with 128 bits, as xxh128sum prints it", "[recor
 }
 
 TEST_CASE("the machine's part of a record obeys the schema, whatever is unknown", "[record]") {
-  const Json schema = Json::parse(text_of(testing::source_path("results/record.schema.json")));
+  const Json schema = Json::parse(read_file(testing::source_path("results/record.schema.json")));
   const testing::JsonSchema machine_schema(Json::object({{"$ref", "#/$defs/machine"}, {"$defs", schema.at("$defs")}}));
   MachineFacts facts = machine_facts();
   LoadSnapshot before = load_snapshot(), after = load_snapshot();

@@ -13,7 +13,7 @@ using kvproof::testing::source_path;
 
 namespace {
 
-struct Head {
+struct HeadInFloat32 {
   Checkpoint checkpoint = load_checkpoint({source_path("harness/verify/vectors/generations/head"), {}, {}, {}});
   Tokenizer tokenizer = Tokenizer::load(checkpoint.location.tokenizer_dir);
   std::unique_ptr<Model> model = make_model(checkpoint, {"auto", "float32", "cpu"});
@@ -32,7 +32,7 @@ constexpr double kTolerance = 2e-5;  // worst seen 3.5e-6: shapes differ, so rou
 }  // namespace
 
 TEST_CASE("a subject says what runs") {
-  const Head head;
+  const HeadInFloat32 head;
   const SubjectInfo info = head.subject->info();
   CHECK(info.name == "kvproof native");
   CHECK(info.backend == "native");
@@ -44,7 +44,7 @@ TEST_CASE("a subject says what runs") {
 }
 
 TEST_CASE("uncached logits carry their absolute positions") {
-  const Head head;
+  const HeadInFloat32 head;
   const std::vector<TokenId> tokens = {5, 9, 2, 7, 11, 3};
   const LogitRows all = head.subject->uncached_logits(tokens, 0);
   CHECK(all.first_position == 0);
@@ -63,13 +63,13 @@ TEST_CASE("uncached logits carry their absolute positions") {
 }
 
 TEST_CASE("an impossible first position is refused") {
-  const Head head;
+  const HeadInFloat32 head;
   CHECK_THROWS_WITH(head.subject->uncached_logits({5, 9}, 2), "first_position: must be in [0, 1], got 2");
   CHECK_THROWS_WITH(head.subject->uncached_logits({5, 9}, -1), "first_position: must be in [0, 1], got -1");
 }
 
 TEST_CASE("a cache filled in chunks gives the uncached logits at the same positions") {
-  const Head head;
+  const HeadInFloat32 head;
   const std::vector<TokenId> tokens = {5, 9, 2, 7, 11, 3};
   const LogitRows expected = head.subject->uncached_logits(tokens, 0);
   const auto cache = head.subject->new_cache(1, 6);
@@ -87,7 +87,7 @@ TEST_CASE("a cache filled in chunks gives the uncached logits at the same positi
 }
 
 TEST_CASE("rows of a clone go their own ways, rows of unequal length keep their positions") {
-  const Head head;
+  const HeadInFloat32 head;
   const auto prefill = head.subject->new_cache(1, 3);
   prefill->forward(TokenBatch::single({5, 9, 2}), LogitsAt::last);
   const auto cache = prefill->clone_rows(std::vector<int64_t>{0, 0}, 8);
@@ -112,7 +112,7 @@ TEST_CASE("rows of a clone go their own ways, rows of unequal length keep their 
 }
 
 TEST_CASE("both paths generate nanochat's own greedy tokens") {
-  const Head head;
+  const HeadInFloat32 head;
   std::ifstream file(source_path("harness/verify/vectors/generations/head/golden.json"));
   const auto golden = nlohmann::json::parse(file);
   GenerationRequest request;

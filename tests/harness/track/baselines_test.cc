@@ -10,7 +10,7 @@
 using namespace kvproof;
 using namespace kvproof::track;
 using Catch::Matchers::Contains;
-using testing::Folder;
+using testing::TempDir;
 
 namespace {
 
@@ -32,7 +32,7 @@ void put(const std::filesystem::path& dir, const std::string& name) {
 }  // namespace
 
 TEST_CASE("a baseline is found by its name, or by its path", "[track]") {
-  const Folder dir;
+  const TempDir dir;
   put(dir / "kept", "main");
   CHECK(baseline_names(dir / "kept") == std::vector<std::string>{"main"});
   const FoundBaseline by_name = find_baseline("main", dir / "kept");
@@ -45,7 +45,7 @@ TEST_CASE("a baseline is found by its name, or by its path", "[track]") {
 }
 
 TEST_CASE("a name that nothing has is told with those there are, and with what makes one", "[track]") {
-  const Folder dir;
+  const TempDir dir;
   const auto none = thrown<NoBaselineError>([&] { find_baseline("main", dir / "kept"); });
   CHECK(none.kind() == "no_baseline");
   CHECK(none.place() == "main");
@@ -72,7 +72,7 @@ TEST_CASE("names of baselines cannot lead out of their folder", "[track]") {
 }
 
 TEST_CASE("another document is no baseline, and says where it is not", "[track]") {
-  const Folder dir;
+  const TempDir dir;
   write_text(dir / "a.json", "{");
   CHECK_THAT(thrown<RecordError>([&] { read_baseline(dir / "a.json"); }).message(), Contains("cut off"));
   write_text(dir / "b.json", R"({"schema": {"name": "kvproof-history", "version": 1}})");
@@ -85,7 +85,7 @@ TEST_CASE("another document is no baseline, and says where it is not", "[track]"
 }
 
 TEST_CASE("a baseline that is written twice has the same bytes, and so has what was read of it", "[track]") {
-  const Folder dir;
+  const TempDir dir;
   const Json record = testing::fit_record();
   write_json(dir / "a.json", compare::baseline_of(record));
   write_json(dir / "b.json", compare::baseline_of(Json::parse(record.dump())));

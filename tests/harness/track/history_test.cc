@@ -16,9 +16,9 @@
 using namespace kvproof;
 using namespace kvproof::track;
 using Catch::Matchers::Contains;
-using testing::Folder;
 using testing::read_file;
 using testing::run_of_day;
+using testing::TempDir;
 using How = AddedRecord::How;
 
 namespace {
@@ -92,7 +92,7 @@ TEST_CASE("each case has the machine that it ran on", "[track][history]") {
 }
 
 TEST_CASE("an interrupted run is not taken, nor is a damaged record, and nothing is written", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   Json partial = run_of_day(1), damaged = run_of_day(2);
   partial["partial"] = true;
   damaged["cases"][0].erase("workload");
@@ -105,7 +105,7 @@ TEST_CASE("an interrupted run is not taken, nor is a damaged record, and nothing
 }
 
 TEST_CASE("records are added once, in the order they began, and a release can come later", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "new" / "h.jsonl";
   const Addition first = add_to_history(file, {of_day(3), of_day(1)}, {});
   REQUIRE(first.records.size() == 2);
@@ -131,7 +131,7 @@ TEST_CASE("records are added once, in the order they began, and a release can co
 }
 
 TEST_CASE("the order of adding does not matter, and rebuilding gives the same", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   std::mt19937 shuffle(GENERATE(1, 2, 3, 4));
   std::vector<Source> records;
   for (int day = 0; day < 12; ++day) records.push_back(of_day(day));
@@ -155,7 +155,7 @@ TEST_CASE("the order of adding does not matter, and rebuilding gives the same", 
 }
 
 TEST_CASE("rebuilding mends a damaged history, and loses no record without being told to", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "h.jsonl";
   add_to_history(file, {of_day(0), of_day(1)}, "v1");
   write_text(file, "junk\n" + read_file(file));
@@ -169,14 +169,14 @@ TEST_CASE("rebuilding mends a damaged history, and loses no record without being
 }
 
 TEST_CASE("rebuilding replaces no file that is something else", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   write_text(dir / "run.json", testing::fit_record().dump(1));
   CHECK_THROWS_WITH(rebuild_history(dir / "run.json", {of_day(0)}, true), Contains("has no line of a history"));
   CHECK(read_record(dir / "run.json") == testing::fit_record());
 }
 
 TEST_CASE("half a last line is passed over and told, and cut off by the next writer", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "h.jsonl";
   add_to_history(file, {of_day(0), of_day(1)}, {});
   const std::string whole = read_file(file);
@@ -195,7 +195,7 @@ TEST_CASE("half a last line is passed over and told, and cut off by the next wri
 }
 
 TEST_CASE("a last line without its end is whole, as editors leave it", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "h.jsonl";
   add_to_history(file, {of_day(0)}, {});
   const std::string text = read_file(file);
@@ -208,7 +208,7 @@ TEST_CASE("a last line without its end is whole, as editors leave it", "[track][
 }
 
 TEST_CASE("a damaged line is named by its number and field", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "h.jsonl";
   add_to_history(file, {of_day(0), of_day(1)}, {});
   std::vector<Json> lines = jsons(read_history(file));
@@ -244,13 +244,13 @@ TEST_CASE("a damaged line is named by its number and field", "[track][history]")
 }
 
 TEST_CASE("only an ordinary file is added to", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   for (const std::filesystem::path& file : {dir / ".", std::filesystem::path("/dev/full")})
     CHECK_THROWS_WITH(add_to_history(file, {of_day(0)}, {}), Contains("is a folder, a device or a pipe"));
 }
 
 TEST_CASE("a writer waits for another one", "[track][history]") {
-  const Folder dir;
+  const TempDir dir;
   const auto file = dir / "h.jsonl";
   add_to_history(file, {of_day(0)}, {});
   const int held = open(file.c_str(), O_RDWR | O_CLOEXEC);

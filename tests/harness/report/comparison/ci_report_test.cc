@@ -36,7 +36,7 @@ Json with_many(const char* list, int n) {
   return ci;
 }
 
-std::ptrdiff_t lines_of(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+std::ptrdiff_t count_lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
 
 }  // namespace
 
@@ -58,7 +58,7 @@ TEST_CASE("a job's summary begins with its verdict, then has its lists", "[ci_re
              StartsWith("**kvproof ci failed: 2 findings, 1 warning** (exit code 5), config `configs/ci.yaml`\n"));
   CHECK_THAT(text, Contains("\n**What fails**\n\n- disagree: a: CHANGED\n- missing: b: MISSING\n"));
   CHECK_THAT(text, Contains("\n**Worth a look**\n\n- accept: "));
-  CHECK(lines_of(render_ci_markdown(passed())) == 1);
+  CHECK(count_lines(render_ci_markdown(passed())) == 1);
 }
 
 TEST_CASE("a summary lists fifty of a kind and counts the others", "[ci_report]") {
@@ -73,9 +73,9 @@ TEST_CASE("each finding is an annotation, of which GitHub shows ten of a kind", 
         "::error file=configs/ci.yaml,title=kvproof%3A disagree::a: CHANGED\n"
         "::error file=configs/ci.yaml,title=kvproof%3A missing::b: MISSING\n"
         "::warning file=configs/ci.yaml,title=kvproof%3A accept::ci.accept: tokens is no longer needed\n");
-  CHECK(lines_of(ci_annotations(with_many("failures", 10), "a")) == 10);
+  CHECK(count_lines(ci_annotations(with_many("failures", 10), "a")) == 10);
   const std::string many = ci_annotations(with_many("warnings", 25), "a");
-  CHECK(lines_of(many) == 10);
+  CHECK(count_lines(many) == 10);
   CHECK_THAT(
       many,
       Contains(
@@ -89,7 +89,7 @@ TEST_CASE("whatever a text holds, an annotation is one line and one command", "[
     ci["failures"] = {finding("disagree", hostile + "::error::x")};
     ci["warnings"] = Json::array();
     const std::string text = ci_annotations(ci, "configs/" + hostile);
-    CHECK(lines_of(text) == 1);
+    CHECK(count_lines(text) == 1);
     CHECK_THAT(text, StartsWith("::error file=configs/"));
     CHECK(text.find('\r') == std::string::npos);
     CHECK(text.find('\x1b') == std::string::npos);
@@ -106,10 +106,10 @@ TEST_CASE("whatever a text holds, a list in a summary has one line an entry and 
     Json ci = failed();
     ci["failures"] = {finding("disagree", hostile), finding("missing", "end")};
     const std::string text = render_ci_markdown(ci);
-    CHECK(lines_of(text) == lines_of(render_ci_markdown(failed())));
+    CHECK(count_lines(text) == count_lines(render_ci_markdown(failed())));
     for (const char* tag : {"<script", "</details", "<!--"}) CHECK(text.find(tag) == std::string::npos);
     const std::string shown = render_ci(ci);
-    CHECK(lines_of(shown) == lines_of(render_ci(failed())));
+    CHECK(count_lines(shown) == count_lines(render_ci(failed())));
     CHECK(shown.find('\x1b') == std::string::npos);
   }
 }

@@ -12,16 +12,12 @@ using namespace kvproof;
 using testing::between;
 using testing::count;
 using testing::data_of;
+using testing::our_part;
 using testing::sample;
 
 namespace {
 
 // Without the library, which is not ours.
-std::string our_part(const std::string& page) {
-  const auto begin = page.find("<script>\n");
-  return page.substr(0, begin) + page.substr(page.find("</script>", begin));
-}
-
 std::vector<std::string> tags(const std::string& html) {
   static const std::regex tag("</?[a-z][a-z0-9]*|<!");
   return {std::sregex_token_iterator(html.begin(), html.end(), tag), {}};

@@ -17,6 +17,12 @@ inline std::string between(const std::string& text, const std::string& begin, co
   return text.substr(at, text.find(end, at) - at);
 }
 
+/// The page without Chart.js, its first script.
+inline std::string our_part(const std::string& page) {
+  const auto begin = page.find("<script>\n");
+  return page.substr(0, begin) + page.substr(page.find("</script>", begin));
+}
+
 /// What the page's scripts read.
 inline Json data_of(const std::string& page) {
   return Json::parse(between(page, "<script type=\"application/json\" id=\"data\">", "</script>"));

@@ -12,17 +12,13 @@ using Catch::Matchers::Contains;
 using testing::between;
 using testing::count;
 using testing::data_of;
+using testing::our_part;
 using testing::sample_trend;
 using testing::sample_trend_against;
 
 namespace {
 
 // Without the library, which is not ours.
-std::string our_part(const std::string& page) {
-  const auto begin = page.find("<script>\n");
-  return page.substr(0, begin) + page.substr(page.find("</script>", begin));
-}
-
 }  // namespace
 
 TEST_CASE("the page of a trend brings all that it needs along", "[report][html][trend]") {

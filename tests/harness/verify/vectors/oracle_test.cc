@@ -20,7 +20,7 @@ namespace {
 // Against Python's float32. Worst seen: logits 6.4e-6, keys and values 2.7e-6.
 constexpr double kPythonTolerance = 2e-5;
 
-OracleTensor values_of(const at::Tensor& tensor) {
+OracleTensor oracle_values(const at::Tensor& tensor) {
   const at::Tensor t = tensor.to(at::kDouble).contiguous();
   return {t.sizes().vec(), {t.data_ptr<double>(), t.data_ptr<double>() + t.numel()}};
 }
@@ -51,7 +51,7 @@ std::vector<int64_t> all_positions(const std::vector<int32_t>& ids) {
   return positions;
 }
 
-std::vector<double> row_of(const at::Tensor& matrix, int64_t i) { return values_of(matrix[i]).values; }
+std::vector<double> row_of(const at::Tensor& matrix, int64_t i) { return oracle_values(matrix[i]).values; }
 
 }  // namespace
 
@@ -98,8 +98,8 @@ TEST_CASE("the oracle's keys and values are those of Python's cache", "[golden][
   for (std::size_t i = 0; i < trace.layers.size(); ++i) {
     CAPTURE(name, i);
     const auto layer = static_cast<int64_t>(i);
-    const double k = max_abs(trace.layers[i].k, values_of(golden.tensors.at("kv.k")[layer][0]).values);
-    const double v = max_abs(trace.layers[i].v, values_of(golden.tensors.at("kv.v")[layer][0]).values);
+    const double k = max_abs(trace.layers[i].k, oracle_values(golden.tensors.at("kv.k")[layer][0]).values);
+    const double v = max_abs(trace.layers[i].v, oracle_values(golden.tensors.at("kv.v")[layer][0]).values);
     CHECK(k <= kPythonTolerance);
     CHECK(v <= kPythonTolerance);
   }

@@ -6,10 +6,10 @@
 #include "engine/error.h"
 #include "harness/verify/verdict/verify_json.h"
 #include "tests/harness/verify/verdict/bed.h"
+#include "tests/harness/verify/verdict/foreign.h"
 
 using namespace kvproof;
 using namespace kvproof::testing;
-using Words = std::vector<std::string>;
 
 namespace {
 
@@ -17,12 +17,6 @@ const ScenarioOutcome* outcome_named(const VerifyReport& report, const std::stri
   for (const ScenarioOutcome& outcome : report.outcomes)
     if (outcome.name == name) return &outcome;
   return nullptr;
-}
-
-bool says(const Words& sentences, const std::string& part) {
-  for (const std::string& sentence : sentences)
-    if (sentence.find(part) != std::string::npos) return true;
-  return false;
 }
 
 /// One outcome as the document shows it.
